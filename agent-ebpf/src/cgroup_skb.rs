@@ -1,0 +1,324 @@
+//! `cgroup_skb` ingress and egress on the root of cgroup v2: every segment of every TCP socket of the host.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, bpf_sock, bpf_tcp_sock},
+    helpers::generated::{
+        bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_sk_fullsock, bpf_skb_cgroup_id, bpf_tcp_sock,
+    },
+    macros::cgroup_skb,
+    programs::SkBuffContext,
+};
+use redtap_ebpf::{
+    Disposition, DropReason, Flow, Fresh, MAX_CAPTURE, MAX_WINDOWS, Segment, Ship, WINDOW,
+    flow::{MARK_LEN, hint, state},
+    segment, tcp,
+};
+
+use crate::{
+    emit::{self, Window},
+    maps::{CAPTURE_LENGTH, HINT_EPOCH, HINTS, PICKUP_BY_MAP, PICKUPS, flow, flow_or_new, stats},
+    packet::{self, Headers},
+};
+
+/// Lets the packet pass.
+const PASS: i32 = 1;
+
+const TCP_LISTEN: u32 = 10;
+
+/// Received segments.
+#[cgroup_skb(ingress)]
+pub fn ingress(ctx: SkBuffContext) -> i32 {
+    // SAFETY: `ctx` is the program's context.
+    unsafe { observe::<false>(ctx.skb.skb) };
+    PASS
+}
+
+/// Sent segments.
+#[cgroup_skb(egress)]
+pub fn egress(ctx: SkBuffContext) -> i32 {
+    // SAFETY: `ctx` is the program's context.
+    unsafe { observe::<true>(ctx.skb.skb) };
+    PASS
+}
+
+/// A segment on its way through the hook.
+struct Passing {
+    skb: *mut __sk_buff,
+    sk: *mut bpf_sock,
+    tcp: *mut bpf_tcp_sock,
+    headers: Headers,
+}
+
+#[inline(always)]
+unsafe fn observe<const EGRESS: bool>(skb: *mut __sk_buff) {
+    // SAFETY: pointers are compared with null where the verifier wants it.
+    unsafe {
+        let sk = (*skb).__bindgen_anon_2.sk;
+        if sk.is_null() {
+            return;
+        }
+        let sk = bpf_sk_fullsock(sk);
+        if sk.is_null() {
+            return;
+        }
+        let tcp = bpf_tcp_sock(sk);
+        if tcp.is_null() {
+            return;
+        }
+        let Some(headers) = packet::headers(skb) else {
+            return count::<EGRESS>(0, Disposition::Dropped(DropReason::Headers));
+        };
+        let len = headers.payload_len;
+        let mut passing = Passing { skb, sk, tcp, headers };
+        if len == 0 {
+            without_payload::<EGRESS>(&passing);
+            return;
+        }
+        let disposition = if !EGRESS && (*sk).state == TCP_LISTEN {
+            early(&mut passing)
+        } else if let Some(flow) = flow_or_new(sk.cast()) {
+            with_payload::<EGRESS>(&mut passing, flow)
+        } else {
+            Disposition::Dropped(DropReason::FlowStorage)
+        };
+        count::<EGRESS>(len, disposition);
+    }
+}
+
+/// Enters a segment into the books: once as seen, once as what became of it.
+#[inline(always)]
+fn count<const EGRESS: bool>(len: u32, disposition: Disposition) {
+    let Some(stats) = stats() else { return };
+    stats.segments[EGRESS as usize] += 1;
+    stats.bytes[EGRESS as usize] += u64::from(len);
+    match disposition {
+        Disposition::Shipped => stats.shipped += 1,
+        Disposition::Body => stats.body += 1,
+        Disposition::Duplicate => stats.duplicate += 1,
+        Disposition::Opaque => stats.opaque += 1,
+        Disposition::Dropped(DropReason::RingFull) => stats.dropped[0] += 1,
+        Disposition::Dropped(DropReason::FlowStorage) => stats.dropped[1] += 1,
+        Disposition::Dropped(DropReason::Headers) => stats.dropped[2] += 1,
+        Disposition::Dropped(DropReason::NoRing) => stats.dropped[3] += 1,
+        Disposition::Dropped(DropReason::Copy) => stats.dropped[4] += 1,
+    }
+}
+
+/// Takes note of an acknowledgement, FIN or RST.
+#[inline(always)]
+unsafe fn note_flags<const EGRESS: bool>(flow: &mut Flow, headers: &Headers, now: &mut u64) {
+    if !EGRESS
+        && flow.state & state::AWAITS_ACK != 0
+        && headers.flags & tcp::ACK != 0
+        && tcp::at_or_after(headers.ack, flow.ack_wait)
+    {
+        flow.state &= !state::AWAITS_ACK;
+        // SAFETY: a helper without preconditions.
+        unsafe { *now = bpf_ktime_get_ns() };
+        flow.acked = *now;
+    }
+    if headers.flags & (tcp::FIN | tcp::RST) != 0 {
+        flow.state |= match (headers.flags & tcp::RST != 0, EGRESS) {
+            (false, true) => state::FIN_SENT,
+            (false, false) => state::FIN_RECEIVED,
+            (true, true) => state::RST_SENT,
+            (true, false) => state::RST_RECEIVED,
+        };
+    }
+}
+
+#[inline(always)]
+unsafe fn header<const EGRESS: bool>(passing: &Passing, flow: &mut Flow, now: u64) -> Segment {
+    // SAFETY: `skb` is the program's context, `tcp` was compared with null.
+    unsafe {
+        let cookie = bpf_get_socket_cookie(passing.skb.cast());
+        if PICKUP_BY_MAP.load() != 0
+            && flow.state & state::AWAITS_PICKUP != 0
+            && let Some(pickup) = PICKUPS.get(&cookie)
+        {
+            flow.picked_up = pickup.time;
+            flow.pid = pickup.pid;
+            flow.tid = pickup.tid;
+        }
+        let mut header = emit::header(flow, cookie, now);
+        header.flags |= emit::segment_flags(passing.headers.flags, EGRESS);
+        header.seq = passing.headers.seq;
+        header.length = passing.headers.payload_len;
+        header.srtt_us = (*passing.tcp).srtt_us >> 3;
+        header.retransmits = (*passing.tcp).total_retrans;
+        header
+    }
+}
+
+/// An acknowledgement, or a bare FIN or RST, of a flow that is known.
+#[inline(always)]
+unsafe fn without_payload<const EGRESS: bool>(passing: &Passing) {
+    // SAFETY: `sk` is a full socket.
+    unsafe {
+        let Some(flow) = flow(passing.sk.cast()) else { return };
+        let mut now = 0;
+        note_flags::<EGRESS>(flow, &passing.headers, &mut now);
+        let ends = passing.headers.flags & (tcp::FIN | tcp::RST) != 0;
+        if ends && flow.state & state::ANNOUNCED != 0 {
+            if now == 0 {
+                now = bpf_ktime_get_ns();
+            }
+            let header = header::<EGRESS>(passing, flow, now);
+            if emit::bare(&header).is_err() {
+                flow.state |= state::LOSS;
+                crate::maps::event_lost();
+            }
+        }
+    }
+}
+
+/// Payload of a flow.
+#[inline(always)]
+unsafe fn with_payload<const EGRESS: bool>(passing: &mut Passing, flow: &mut Flow) -> Disposition {
+    // SAFETY: helpers get the program's context and the full socket.
+    unsafe {
+        let (seq, len, tcp_flags) =
+            (passing.headers.seq, passing.headers.payload_len, passing.headers.flags);
+        let mut now = 0;
+        note_flags::<EGRESS>(flow, &passing.headers, &mut now);
+        let direction = if EGRESS { &mut flow.tx } else { &mut flow.rx };
+        let from = match direction.advance(seq, len) {
+            Fresh::Duplicate => return Disposition::Duplicate,
+            Fresh::From(offset) => offset,
+        };
+        let ends = tcp_flags & (tcp::FIN | tcp::RST) != 0;
+        let silent = hint::OPAQUE | hint::STREAM;
+        if flow.mode & silent != 0 && !ends {
+            return Disposition::Opaque;
+        }
+        if !EGRESS {
+            flow.state |= state::AWAITS_PICKUP;
+        }
+        let epoch = HINT_EPOCH.get(0).copied().unwrap_or_default();
+        if flow.hint_epoch != epoch {
+            flow.hint_epoch = epoch;
+            let cookie = bpf_get_socket_cookie(passing.skb.cast());
+            if let Some(hint) = HINTS.get(&cookie) {
+                flow.apply(hint);
+                if flow.mode & silent != 0 && !ends {
+                    return Disposition::Opaque;
+                }
+            }
+        }
+        let ends_push = ends || tcp_flags & tcp::PSH != 0;
+        let (other_next, direction) =
+            if EGRESS { (flow.rx.next, &mut flow.tx) } else { (flow.tx.next, &mut flow.rx) };
+        let mut ship = direction.ship(seq, len, from, other_next, ends_push);
+        if flow.mode & silent != 0 || (ship == Ship::Body && ends) {
+            ship = Ship::Mark;
+        }
+        let (offset, limit) = match ship {
+            Ship::Body => return Disposition::Body,
+            Ship::Mark => (if len > MARK_LEN { len - MARK_LEN } else { 0 }, MARK_LEN),
+            Ship::Head(offset) => {
+                let capture = CAPTURE_LENGTH.load();
+                let whole = len - offset > capture
+                    && (flow.mode & hint::FULL != 0
+                        || emit::ends_in_empty_line(passing.skb, passing.headers.payload_offset, len));
+                (offset, if whole { MAX_CAPTURE } else { capture })
+            }
+        };
+        if now == 0 {
+            now = bpf_ktime_get_ns();
+        }
+        if flow.state & state::ANNOUNCED == 0 {
+            let cookie = bpf_get_socket_cookie(passing.skb.cast());
+            let cgroup = bpf_skb_cgroup_id(passing.skb);
+            emit::opened(passing.sk, flow, cookie, cgroup, now);
+        }
+        if EGRESS {
+            flow.ack_wait = flow.tx.next;
+            flow.state |= state::AWAITS_ACK;
+        }
+        let header = header::<EGRESS>(passing, flow, now);
+        match ship_windows(passing, header, offset, limit) {
+            Ok(()) => Disposition::Shipped,
+            Err(reason) => {
+                flow.state |= state::LOSS;
+                // What the header would have said of the application and the peer is said by the next one.
+                flow.picked_up = header.picked_up;
+                flow.acked = header.acked;
+                Disposition::Dropped(reason)
+            }
+        }
+    }
+}
+
+/// Ships the payload from `offset` on, at most `limit` bytes of it.
+#[inline(always)]
+unsafe fn ship_windows(
+    passing: &Passing,
+    header: Segment,
+    offset: u32,
+    limit: u32,
+) -> Result<(), DropReason> {
+    let rest = passing.headers.payload_len - offset;
+    let mut window = Window {
+        skb: passing.skb,
+        payload_offset: passing.headers.payload_offset,
+        offset,
+        available: if rest > limit { limit } else { rest },
+        header,
+    };
+    window.header.flags |= segment::FIRST;
+    // SAFETY: forwards the contract.
+    unsafe { emit::window(&window)? };
+    window.header.flags &= !segment::FIRST;
+    window.header.picked_up = 0;
+    window.header.acked = 0;
+    for _ in 1..MAX_WINDOWS {
+        if window.available <= WINDOW {
+            break;
+        }
+        window.offset += WINDOW;
+        window.available -= WINDOW;
+        // SAFETY: forwards the contract.
+        if unsafe { emit::window(&window) }.is_err() {
+            if let Some(stats) = stats() {
+                stats.windows_lost += 1;
+            }
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Payload that completes a handshake: it comes by the listening socket. Shipped under a key that user space can
+/// make from the connection's addresses when it opens, a moment later.
+#[inline(always)]
+unsafe fn early(passing: &mut Passing) -> Disposition {
+    // SAFETY: forwards the contract.
+    unsafe {
+        let headers = &passing.headers;
+        let Some((low, peer_port, local_port)) =
+            packet::early_tuple(passing.skb, headers.transport)
+        else {
+            return Disposition::Dropped(DropReason::Headers);
+        };
+        let header = Segment {
+            kind: redtap_ebpf::Kind::Segment as u8,
+            flags: emit::segment_flags(headers.flags, false),
+            captured: 0,
+            length: headers.payload_len,
+            cookie: tcp::early_cookie(low, peer_port, local_port),
+            time: bpf_ktime_get_ns(),
+            seq: headers.seq,
+            offset: 0,
+            picked_up: 0,
+            acked: 0,
+            pid: 0,
+            tid: 0,
+            srtt_us: 0,
+            retransmits: 0,
+        };
+        match ship_windows(passing, header, 0, CAPTURE_LENGTH.load()) {
+            Ok(()) => Disposition::Shipped,
+            Err(reason) => Disposition::Dropped(reason),
+        }
+    }
+}

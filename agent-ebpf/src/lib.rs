@@ -1,0 +1,29 @@
+//! The ABI between redtap's eBPF programs and its user-space agent: record layouts, socket storage,
+//! counters and the pure decisions the programs take.
+//!
+//! Everything here is plain data and arithmetic, so that it is unit-tested on the host. Integers are in host
+//! byte order unless a field says otherwise; times are `CLOCK_MONOTONIC` nanoseconds; addresses are 16 bytes in
+//! network order, IPv4 as IPv4-mapped (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2).
+#![no_std]
+
+pub mod flow;
+pub mod record;
+pub mod stats;
+pub mod tcp;
+
+pub use flow::{Direction, Flow, Fresh, Hint, Ship, hint};
+pub use record::{Closed, Exec, Exit, Kind, Opened, Role, Segment, closed, segment};
+pub use stats::{Disposition, DropReason, Stats};
+
+/// Payload bytes of the largest record; a longer capture takes several.
+pub const WINDOW: u32 = 16 * 1024;
+
+/// The most records one segment is shipped in.
+pub const MAX_WINDOWS: u32 = 4;
+
+/// The most payload bytes of one segment that can be captured: 64 KiB, the size of the largest segment that the
+/// TCP stack hands to a hook (`GSO_LEGACY_MAX_SIZE`, include/linux/netdevice.h).
+pub const MAX_CAPTURE: u32 = WINDOW * MAX_WINDOWS;
+
+/// Bytes of a thread's name (`TASK_COMM_LEN`, include/linux/sched.h).
+pub const COMM_LEN: usize = 16;

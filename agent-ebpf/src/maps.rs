@@ -1,0 +1,108 @@
+//! Maps and load-time constants. Sizes marked "set at load" are overridden by the agent.
+
+use aya_ebpf::{
+    Global,
+    bindings::{BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf, SkStorage},
+    helpers::generated::{bpf_get_smp_processor_id, bpf_sk_storage_get},
+    macros::btf_map,
+};
+use redtap_ebpf::{DropReason, Flow, Hint, Stats};
+
+/// One ring a CPU, made and put here by the agent; the size of the inner definition is only a template.
+#[btf_map]
+pub static RINGS: ArrayOfMaps<RingBuf<u64, 4096>, 1024> = ArrayOfMaps::new();
+
+/// Flow state, kept with the socket and freed with it.
+#[btf_map]
+pub static FLOWS: SkStorage<Flow> = SkStorage::new();
+
+/// What user space learnt of a flow, by socket cookie. Holds only flows with long bodies, streams, pipelining or
+/// an unknown protocol; written by the agent alone.
+#[btf_map]
+pub static HINTS: HashMap<u64, Hint, 65536, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Counts up with every hint written: a flow looks into [`HINTS`] only when it has moved on.
+#[btf_map]
+pub static HINT_EPOCH: Array<u64, 1> = Array::new();
+
+/// The kernel half of the books.
+#[btf_map]
+pub static STATS: PerCpuArray<Stats, 1> = PerCpuArray::new();
+
+/// Who picked bytes up and when, by socket cookie, where tracing programs cannot reach socket storage (before
+/// 5.11). Its size is 1 elsewhere: set at load.
+#[btf_map]
+pub static PICKUPS: LruHashMap<u64, Pickup, 8192> = LruHashMap::new();
+
+/// An entry of [`PICKUPS`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Pickup {
+    pub time: u64,
+    pub pid: u32,
+    pub tid: u32,
+}
+
+/// Payload bytes of a message's head that are captured. Set at load.
+#[unsafe(no_mangle)]
+pub static CAPTURE_LENGTH: Global<u32> = Global::new(1024);
+
+/// Bytes in a CPU's ring beyond which its reader is woken. Set at load.
+#[unsafe(no_mangle)]
+pub static HIGH_WATER: Global<u64> = Global::new(512 * 1024);
+
+/// 1: pick-ups come by way of [`PICKUPS`]. Set at load.
+#[unsafe(no_mangle)]
+pub static PICKUP_BY_MAP: Global<u8> = Global::new(0);
+
+/// Offset of `__sk_common.skc_cookie` in `struct sock`, from the kernel's BTF, for [`PICKUPS`]. Set at load.
+#[unsafe(no_mangle)]
+pub static SKC_COOKIE_OFFSET: Global<u32> = Global::new(0);
+
+/// This CPU's counters.
+#[inline(always)]
+pub fn stats() -> Option<&'static mut Stats> {
+    let stats = STATS.get_ptr_mut(0)?;
+    // SAFETY: the kernel returned a pointer to this CPU's element; programs on one CPU may interrupt one another
+    // between two instructions, which costs at most an increment and never memory safety.
+    Some(unsafe { &mut *stats })
+}
+
+/// Notes the loss of a lifecycle or process record.
+#[inline(always)]
+pub fn event_lost() {
+    if let Some(stats) = stats() {
+        stats.events_lost += 1;
+    }
+}
+
+/// This CPU's ring.
+#[inline(always)]
+pub fn ring() -> Result<*mut core::ffi::c_void, DropReason> {
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    let ring = RINGS.get(cpu).ok_or(DropReason::NoRing)?;
+    Ok(core::ptr::from_ref(ring).cast_mut().cast())
+}
+
+/// The flow of a full socket.
+#[inline(always)]
+pub unsafe fn flow<'a>(sk: *mut core::ffi::c_void) -> Option<&'a mut Flow> {
+    // SAFETY: `sk` is a socket the verifier accepts; a null value asks for no initial content.
+    unsafe {
+        let map = core::ptr::from_ref(&FLOWS).cast_mut().cast();
+        bpf_sk_storage_get(map, sk, core::ptr::null_mut(), 0).cast::<Flow>().as_mut()
+    }
+}
+
+/// The flow of a full socket, made of zeroes if there was none.
+#[inline(always)]
+pub unsafe fn flow_or_new<'a>(sk: *mut core::ffi::c_void) -> Option<&'a mut Flow> {
+    // SAFETY: as above.
+    unsafe {
+        let map = core::ptr::from_ref(&FLOWS).cast_mut().cast();
+        let create = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
+        bpf_sk_storage_get(map, sk, core::ptr::null_mut(), create).cast::<Flow>().as_mut()
+    }
+}

@@ -1,0 +1,93 @@
+//! `redtap check`: what works on this host and what is lost without the rest. Attaches everything for a moment.
+
+use std::{io::Write, process::ExitCode};
+
+use serde::Serialize;
+
+use super::{Error, live};
+use crate::{
+    config::Config,
+    probe::{State, diag},
+};
+
+/// One line of the report.
+#[derive(Serialize)]
+struct Line {
+    name: String,
+    ok: bool,
+    needs: &'static str,
+    gives: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Prints the report; exit status 0 if everything works.
+pub fn check(config: &Config, json: bool) -> Result<ExitCode, Error> {
+    let mut lines = Vec::new();
+    match live::load(config) {
+        Ok((probes, _ends)) => {
+            for status in probes.programs() {
+                let reason = match &status.state {
+                    State::Attached => None,
+                    State::NotNeeded => continue,
+                    State::Refused(reason) => Some(reason.clone()),
+                };
+                lines.push(Line {
+                    name: status.program.name.to_owned(),
+                    ok: reason.is_none(),
+                    needs: status.program.needs,
+                    gives: status.program.gives,
+                    lost: reason.as_ref().map(|_| status.program.lost),
+                    reason,
+                });
+            }
+        }
+        Err(error) => lines.push(Line {
+            name: "object".to_owned(),
+            ok: false,
+            needs: "root or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; cgroup v2; Linux 5.10",
+            gives: "everything",
+            lost: Some("everything"),
+            reason: Some(error.to_string()),
+        }),
+    }
+    lines.push(existing());
+    let well = lines.iter().all(|line| line.ok);
+    let mut out = std::io::stdout().lock();
+    let written = if json {
+        let report = serde_json::json!({ "ok": well, "features": lines });
+        writeln!(out, "{report:#}")
+    } else {
+        lines.iter().try_for_each(|line| table_line(&mut out, line))
+    };
+    written.map_err(Error::io("write to standard output"))?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether connections that are open already can be listed.
+fn existing() -> Line {
+    let pass = diag::pass(&diag::Bounds::default());
+    // A process that hides its namespace is no fault of this host's; what cannot be listed is.
+    let failure = pass.failures.iter().find(|failure| !matches!(failure, diag::Failure::Hidden { .. }));
+    Line {
+        name: "socket_diagnostics".to_owned(),
+        ok: failure.is_none(),
+        needs: "inet_diag and tcp_diag; CAP_SYS_ADMIN for other network namespaces",
+        gives: "addresses and processes of connections older than the agent",
+        lost: failure.map(|_| "those are learnt from their traffic alone"),
+        reason: failure.map(ToString::to_string),
+    }
+}
+
+fn table_line(out: &mut impl Write, line: &Line) -> std::io::Result<()> {
+    let mark = if line.ok { "ok     " } else { "MISSING" };
+    writeln!(out, "{mark}  {:<20} {}", line.name, line.gives)?;
+    if let (Some(lost), Some(reason)) = (line.lost, &line.reason) {
+        writeln!(out, "         needs: {}", line.needs)?;
+        writeln!(out, "         lost:  {lost}")?;
+        writeln!(out, "         why:   {reason}")?;
+    }
+    Ok(())
+}

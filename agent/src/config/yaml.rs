@@ -1,0 +1,141 @@
+//! The configuration file: one YAML mapping from keys to single values.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use serde_saphyr::Spanned;
+
+use super::{
+    error::{ConfigError, Origin},
+    setting::{SETTINGS, Setting},
+    value,
+};
+
+/// A file longer than this is none of ours.
+const LONGEST: u64 = 1 << 20;
+
+/// A setting that the file makes.
+#[derive(Debug)]
+pub struct Entry {
+    /// Which.
+    pub setting: &'static Setting,
+    /// Its value as written.
+    pub value: String,
+    /// Line of the value, from 1.
+    pub line: u64,
+}
+
+/// Reads the file at `path`.
+///
+/// # Errors
+/// [`ConfigError::Unreadable`].
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = File::open(path).map_err(unreadable)?;
+    let length = file.take(LONGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if u64::try_from(length).is_ok_and(|length| length <= LONGEST) {
+        return Ok(text);
+    }
+    Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 1 MiB")))
+}
+
+/// The settings that `text` makes, in its order; `path` is for messages.
+///
+/// # Errors
+/// [`ConfigError::Syntax`] if it is no such mapping, [`ConfigError::UnknownKey`].
+pub fn parse(text: &str, path: &Path) -> Result<Vec<Entry>, ConfigError> {
+    let origin = |line| Origin::File(path.to_owned(), line);
+    let mapping: HashMap<Spanned<String>, Option<Spanned<String>>> =
+        serde_saphyr::from_str(text).map_err(|error| ConfigError::Syntax {
+            origin: origin(error.location().map_or(1, |location| location.line())),
+            message: format!("not a mapping from keys to single values: {}", message(&error)),
+        })?;
+    let mut pairs: Vec<_> =
+        mapping.into_iter().map(|(key, value)| (key.referenced.line(), key.value, value)).collect();
+    pairs.sort_unstable_by_key(|(line, ..)| *line);
+    let mut entries = Vec::with_capacity(pairs.len());
+    for (line, key, value) in pairs {
+        let Some(setting) = Setting::find(&key) else {
+            let nearest = value::nearest(&key.replace('-', "_"), SETTINGS.iter().map(|setting| setting.key));
+            return Err(ConfigError::UnknownKey {
+                origin: origin(line),
+                nearest: nearest.map(str::to_owned),
+                key,
+            });
+        };
+        let (value, line) = value.map_or((String::new(), line), |value| (value.value, value.referenced.line()));
+        entries.push(Entry { setting, value, line });
+    }
+    Ok(entries)
+}
+
+/// The library's message on one line, without the place, which we name ourselves.
+fn message(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let text = text.lines().next().unwrap_or_default();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(text: &str) -> String {
+        match parse(text, Path::new("redtap.yaml")) {
+            Ok(entries) => {
+                let entries = entries.iter();
+                let entries =
+                    entries.map(|entry| format!("{}={:?}@{}", entry.setting.key, entry.value, entry.line));
+                entries.collect::<Vec<_>>().join(" ")
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn files() {
+        for (text, expected) in [
+            ("", ""),
+            ("# nothing\n", ""),
+            ("listen: 0.0.0.0:9440\n", r#"listen="0.0.0.0:9440"@1"#),
+            (
+                "print: off\n\ntimings: true\nmax_flows: 100\n",
+                r#"print="off"@1 timings="true"@3 max_flows="100"@4"#,
+            ),
+            ("capture_length: '4KiB'\n", r#"capture_length="4KiB"@1"#),
+            ("log:\n", r#"log=""@1"#),
+            ("---\nprint: json\n...\n", r#"print="json"@2"#),
+            (
+                "print: json\ncapture_lenght: 4096\n",
+                r#"redtap.yaml:2: unknown key "capture_lenght"; the nearest is "capture_length""#,
+            ),
+            ("ring-size: 1\n", r#"redtap.yaml:1: unknown key "ring-size"; the nearest is "ring_size""#),
+            ("zzz: 1\n", r#"redtap.yaml:1: unknown key "zzz""#),
+            ("config: a\n", r#"redtap.yaml:1: unknown key "config""#),
+        ] {
+            assert_eq!(show(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_mapping_names_its_line() {
+        for (text, line) in [
+            ("- listen\n", 1),
+            ("print: json\nlog: [a, b]\n", 2),
+            ("print: json\nlog: {a: b}\n", 2),
+            ("print: json\nprint: off\n", 2),
+            ("print: 'json\n", 1),
+            ("print: json\n\tlog: info\n", 1),
+            ("print: json\n---\nlog: info\n", 3),
+        ] {
+            let shown = show(text);
+            let expected = format!("redtap.yaml:{line}: not a mapping from keys to single values: ");
+            assert!(shown.starts_with(&expected), "{text:?}: {shown}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The finished request: what a protocol makes of two streams, and all that metrics, spans and printers read.
+
+use std::net::SocketAddr;
+
+use crate::time::Nanos;
+
+/// The side of the conversation that the observed socket is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The socket receives requests.
+    #[default]
+    Server,
+    /// The socket sends requests.
+    Client,
+}
+
+/// How an exchange ended. Only what was seen: no status is ever made up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Answered, with a status that is no error for this role.
+    Ok,
+    /// Answered with an error: 5xx, and 4xx on the client side.
+    Error,
+    /// The server broke the connection, or closed it in order, before its answer was whole.
+    Reset,
+    /// The client broke or closed the connection before the answer was whole.
+    ClientAbort,
+    /// No answer within the configured time, the connection still open.
+    Timeout,
+    /// Part of it passed unseen: bytes were lost to us, or the agent came late.
+    #[default]
+    Unobserved,
+}
+
+/// Every outcome, for tables and counters.
+pub const OUTCOMES: [Outcome; 6] = [
+    Outcome::Ok,
+    Outcome::Error,
+    Outcome::Reset,
+    Outcome::ClientAbort,
+    Outcome::Timeout,
+    Outcome::Unobserved,
+];
+
+/// What a connection becomes when it stops being a sequence of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StreamKind {
+    /// 101 with `Upgrade: websocket` (RFC 6455).
+    WebSocket,
+    /// 101 to another protocol.
+    Upgrade,
+    /// 2xx to CONNECT (RFC 9110 §9.3.6).
+    Connect,
+    /// A `text/event-stream` answer.
+    ServerSentEvents,
+}
+
+/// Request methods of RFC 9110 §9 and RFC 5789, and all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Method {
+    /// GET
+    Get,
+    /// HEAD
+    Head,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
+    /// CONNECT
+    Connect,
+    /// OPTIONS
+    Options,
+    /// TRACE
+    Trace,
+    /// PATCH
+    Patch,
+    /// Any other token, `_OTHER` in the conventions.
+    Other,
+}
+
+/// When what happened; `None` where it was not seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// First byte of the request passed the socket's hook.
+    pub request_first: Option<Nanos>,
+    /// Last byte of the request.
+    pub request_last: Option<Nanos>,
+    /// The application (server) read from the socket after the request's first byte arrived.
+    pub picked_up: Option<Nanos>,
+    /// First byte of the final answer.
+    pub response_first: Option<Nanos>,
+    /// Last byte of the answer.
+    pub response_last: Option<Nanos>,
+    /// The peer had acknowledged the whole answer.
+    pub acknowledged: Option<Nanos>,
+}
+
+/// The strings of an exchange that only spans and printers need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Request target as sent (RFC 9112 §3.2), cut at the capture length.
+    pub target: Vec<u8>,
+    /// Method token as sent.
+    pub method: Vec<u8>,
+    /// `Host` field value, or the authority of an absolute-form or authority-form target.
+    pub authority: Vec<u8>,
+    /// `User-Agent` field value.
+    pub user_agent: Vec<u8>,
+}
+
+impl Details {
+    /// Empties every string and keeps their memory.
+    pub fn clear(&mut self) {
+        self.target.clear();
+        self.method.clear();
+        self.authority.clear();
+        self.user_agent.clear();
+    }
+}
+
+/// One request and what became of it, as one socket saw it.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    /// The socket's cookie.
+    pub cookie: u64,
+    /// Index of the exchange on its connection, from 0, as seen.
+    pub index: u64,
+    /// Server or client side.
+    pub role: Role,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The end came by RST rather than in order; meaningful for `Reset` and `ClientAbort`.
+    pub by_rst: bool,
+    /// Method; `None`: the request's head was not seen.
+    pub method: Option<Method>,
+    /// Status code of the final answer, if one was seen.
+    pub status: Option<u16>,
+    /// HTTP minor version of the request (1.0 or 1.1).
+    pub minor_version: u8,
+    /// Request body bytes as on the wire (RFC 9112 §6: chunked framing included); `None`: not known.
+    pub request_body: Option<u64>,
+    /// Response body bytes likewise.
+    pub response_body: Option<u64>,
+    /// The request's or the response's head was longer than what was captured.
+    pub partial: bool,
+    /// The connection turned into this.
+    pub stream: Option<StreamKind>,
+    /// When what happened.
+    pub times: Times,
+    /// Local address of the socket, if known.
+    pub local: Option<SocketAddr>,
+    /// Peer address, if known.
+    pub peer: Option<SocketAddr>,
+    /// Process that owns the socket; 0: not known.
+    pub pid: u32,
+    /// Strings for people and spans.
+    pub details: Details,
+}
+
+impl Exchange {
+    /// First byte of the request to last byte of the answer (or to the end, for an exchange without one); `None`
+    /// where an end was not seen. The value of `http.{server,client}.request.duration`.
+    #[must_use]
+    pub fn duration(&self) -> Option<std::time::Duration> {
+        let first = self.times.request_first?;
+        let last = self.times.response_last?;
+        Some(last.since(first))
+    }
+
+    /// The value of `error.type` (OpenTelemetry HTTP conventions), where this exchange is a failure.
+    #[must_use]
+    pub fn error_type(&self) -> Option<ErrorType> {
+        match self.outcome {
+            Outcome::Ok | Outcome::Unobserved => None,
+            Outcome::Error => self.status.map(ErrorType::Status),
+            Outcome::Reset if self.by_rst => Some(ErrorType::ConnectionReset),
+            Outcome::Reset => Some(ErrorType::ConnectionClosed),
+            Outcome::ClientAbort => Some(ErrorType::ClientAbort),
+            Outcome::Timeout => Some(ErrorType::Timeout),
+        }
+    }
+}
+
+/// `error.type`, a small fixed vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorType {
+    /// The status code as a string.
+    Status(u16),
+    /// The server sent RST.
+    ConnectionReset,
+    /// The server closed in order, its answer not whole.
+    ConnectionClosed,
+    /// The client went away.
+    ClientAbort,
+    /// No answer in time.
+    Timeout,
+}
+
+impl Outcome {
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Reset => "reset",
+            Self::ClientAbort => "client_abort",
+            Self::Timeout => "timeout",
+            Self::Unobserved => "unobserved",
+        }
+    }
+}
+
+impl Role {
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
+impl StreamKind {
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Upgrade => "upgrade",
+            Self::Connect => "connect",
+            Self::ServerSentEvents => "sse",
+        }
+    }
+}
+
+impl Method {
+    /// The method of a token; case-sensitive (RFC 9110 §9.1).
+    #[must_use]
+    pub fn from_token(token: &[u8]) -> Self {
+        match token {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"DELETE" => Self::Delete,
+            b"CONNECT" => Self::Connect,
+            b"OPTIONS" => Self::Options,
+            b"TRACE" => Self::Trace,
+            b"PATCH" => Self::Patch,
+            _ => Self::Other,
+        }
+    }
+
+    /// The value of `http.request.method`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+            Self::Options => "OPTIONS",
+            Self::Trace => "TRACE",
+            Self::Patch => "PATCH",
+            Self::Other => "_OTHER",
+        }
+    }
+}
+
+/// A connection that became a stream, when it ended (or when the agent stopped).
+#[derive(Clone, Debug)]
+pub struct StreamEnd {
+    /// The socket's cookie.
+    pub cookie: u64,
+    /// Server or client side.
+    pub role: Role,
+    /// What it was.
+    pub kind: StreamKind,
+    /// When the exchange that opened it ended.
+    pub opened: Nanos,
+    /// When it ended.
+    pub closed: Nanos,
+    /// Payload bytes from the client.
+    pub sent_by_client: u64,
+    /// Payload bytes from the server.
+    pub sent_by_server: u64,
+    /// Process that owns the socket; 0: not known.
+    pub pid: u32,
+}

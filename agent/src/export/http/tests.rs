@@ -1,0 +1,189 @@
+//! The server over real connections on the loopback.
+
+use std::{future::Future, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    runtime::Builder,
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+use super::*;
+use crate::export::page::{self, PATIENCE, Page, PageRequests};
+
+/// Longer than any test here takes on a slow machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Runs `test` against a server, whose reader end it gets; then the server must end.
+fn with_server<F: Future<Output = ()>>(test: impl FnOnce(SocketAddr, PageRequests) -> F) {
+    run(&mut Builder::new_current_thread(), test);
+}
+
+/// The same in a time that jumps ahead whenever all wait.
+fn with_server_in_paused_time<F: Future<Output = ()>>(test: impl FnOnce(SocketAddr, PageRequests) -> F) {
+    run(Builder::new_current_thread().start_paused(true), test);
+}
+
+fn run<F: Future<Output = ()>>(builder: &mut Builder, test: impl FnOnce(SocketAddr, PageRequests) -> F) {
+    let runtime = builder.enable_all().build().unwrap();
+    let (source, requests) = page::channel();
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    runtime.block_on(async {
+        let server = serve(listener, source, async { drop(stopped.await) });
+        let test = async {
+            test(address, requests).await;
+            drop(stop);
+        };
+        let (served, ()) = timeout(DEADLINE, async { tokio::join!(server, test) }).await.unwrap();
+        served.unwrap();
+    });
+}
+
+/// Sends `request` and reads to the end of the connection.
+async fn ask(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn get(address: SocketAddr, path: &str, headers: &str) -> String {
+    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n")).await
+}
+
+/// Answers pages until it is dropped.
+async fn answer(mut requests: PageRequests) {
+    loop {
+        if let Some(request) = requests.try_recv() {
+            request.answer(Page::default());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn every_page_answers() {
+    with_server(|address, requests| async move {
+        let asked = async {
+            for (path, headers, expected) in [
+                (
+                    "/metrics",
+                    "",
+                    ["HTTP/1.1 200 ", "content-type: text/plain; version=0.0.4", "redtap_flows_opened_total 0\n"],
+                ),
+                (
+                    "/metrics",
+                    "Accept: text/html\r\nAccept: application/openmetrics-text;version=1.0.0\r\n",
+                    ["HTTP/1.1 200 ", "content-type: application/openmetrics-text; version=1.0.0", "# EOF\n"],
+                ),
+                ("/", "", ["HTTP/1.1 200 ", "content-type: text/html", "<h1>redtap "]),
+                ("/healthz", "", ["HTTP/1.1 200 ", "", "ok\n"]),
+                ("/readyz", "", ["HTTP/1.1 503 ", "", "no program is attached yet\n"]),
+                ("/other", "", ["HTTP/1.1 404 ", "", ""]),
+            ] {
+                let answer = get(address, path, headers).await;
+                for part in expected {
+                    assert!(answer.contains(part), "{path} {headers}: no {part:?} in {answer}");
+                }
+            }
+            let posted = ask(
+                address,
+                "POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+            );
+            assert!(posted.await.starts_with("HTTP/1.1 405 "));
+        };
+        tokio::select! {
+            () = asked => {}
+            () = answer(requests) => {}
+        }
+    });
+}
+
+#[test]
+fn ready_once_the_reader_says_so_and_unhealthy_once_it_is_gone() {
+    with_server(|address, requests| async move {
+        requests.set_ready();
+        assert!(get(address, "/readyz", "").await.starts_with("HTTP/1.1 200 "));
+        drop(requests);
+        assert!(get(address, "/readyz", "").await.starts_with("HTTP/1.1 503 "));
+        assert!(get(address, "/healthz", "").await.starts_with("HTTP/1.1 503 "));
+        let metrics = get(address, "/metrics", "").await;
+        assert!(
+            metrics.starts_with("HTTP/1.1 503 ") && metrics.ends_with("the reader has stopped\n"),
+            "{metrics}"
+        );
+    });
+}
+
+#[test]
+fn a_reader_that_does_not_answer_costs_a_sentence() {
+    with_server_in_paused_time(|address, requests| async move {
+        let began = Instant::now();
+        let metrics = get(address, "/metrics", "").await;
+        assert!(metrics.contains("the reader did not answer within 5 seconds\n"), "{metrics}");
+        assert!(began.elapsed() >= PATIENCE);
+        // It kept answering meanwhile, and nobody waits for what was given up.
+        let mut requests = requests;
+        assert!(requests.try_recv().is_none());
+    });
+}
+
+#[test]
+fn a_connection_that_asks_nothing_is_closed() {
+    with_server_in_paused_time(|address, requests| async move {
+        let _reader = requests;
+        for sent in ["", "GET /healthz HTTP/1.1\r\nHost: a\r\n"] {
+            let answer = ask(address, sent).await;
+            assert_eq!(answer, "", "{sent:?}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_is_kept_for_the_next_request() {
+    with_server(|address, requests| async move {
+        let _reader = requests;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for _ in 0..3 {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"ok\n") {
+                assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "closed early");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_connection_beyond_the_limit_waits_for_one_to_go() {
+    with_server_in_paused_time(|address, requests| async move {
+        let _reader = requests;
+        let mut silent = Vec::new();
+        for _ in 0..server::MAX_CONNECTIONS {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut late = TcpStream::connect(address).await.unwrap();
+        late.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        // Shorter than the silent ones are borne with.
+        let early = timeout(Duration::from_secs(5), late.read_to_string(&mut answer)).await;
+        assert!(early.is_err(), "{answer}");
+        drop(silent.pop());
+        late.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("ok\n"), "{answer}");
+    });
+}
+
+#[test]
+fn a_taken_address_says_what_to_do() {
+    let taken = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let error = bind(taken.local_addr().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("already in use") && error.contains("--listen"), "{error}");
+    let elsewhere = bind("192.0.2.1:9440".parse().unwrap()).unwrap_err().to_string();
+    assert!(elsewhere.contains("no such address"), "{elsewhere}");
+}

@@ -1,0 +1,506 @@
+//! One connection: its two streams, its parser once a protocol is recognised, and what the kernel is told of it.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use redtap_ebpf::{Closed, Hint, Opened, Role, Segment, closed, hint, segment};
+
+use super::{
+    stream::{Fed, Stream, Window},
+};
+use crate::{
+    exchange::Exchange,
+    protocol::{
+        Appetite, Direction, End, Output, Recognition,
+        http1::{self, Connection},
+    },
+    time::Nanos,
+};
+
+/// Bytes of a direction that are looked at before a connection from its start is taken for another protocol.
+const MAX_UNDECIDED: usize = 64 * 1024;
+
+/// Windows without a recognisable head after which a connection seen from its middle is taken for another
+/// protocol.
+const MAX_STRANGE: u8 = 16;
+
+/// A body with more than this to come is worth telling the kernel of: two system calls against a record a segment.
+const WORTH_SKIPPING: u64 = 64 * 1024;
+
+/// The farthest a skip reaches, so that it is never ambiguous among 2³² sequence numbers.
+const MAX_SKIP: u64 = 1 << 30;
+
+const FIN_RX: u8 = 1;
+const FIN_TX: u8 = 2;
+const ENDED_RST: u8 = 4;
+
+/// What reads a connection.
+enum Parser {
+    /// Nothing yet.
+    Undecided {
+        /// Windows that were not recognised.
+        strange: u8,
+        /// Segments of which it is not known whether they are parsed or opaque.
+        segments: u64,
+    },
+    /// HTTP/1.
+    Http1(Connection),
+    /// Nothing, for good.
+    Opaque,
+}
+
+/// What a connection counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Not recognised yet.
+    Undecided,
+    /// HTTP/1.
+    Http1,
+    /// Not of a protocol we read.
+    Opaque,
+    /// It was HTTP/1 and has become a byte stream.
+    Stream,
+}
+
+/// A connection.
+pub struct Flow {
+    /// Local address, once told.
+    pub local: Option<SocketAddr>,
+    /// Peer address, once told.
+    pub peer: Option<SocketAddr>,
+    /// Process that owns the socket, as far as known.
+    pub pid: u32,
+    /// Name of the thread that connected.
+    pub comm: [u8; 16],
+    /// When the last record came.
+    pub touched: Nanos,
+    /// A finished exchange that waits for the acknowledgement of its answer.
+    pub parked: Option<Box<Exchange>>,
+    /// The flow is in the table's list of those with a parked exchange.
+    pub listed: bool,
+    /// The kernel was told of this flow.
+    pub hinted: bool,
+    rx: Stream,
+    tx: Stream,
+    parser: Parser,
+    from_start: bool,
+    first_fin: Option<Direction>,
+    /// Bits of FIN and RST seen.
+    ended: u8,
+    version: u32,
+    told: u32,
+    told_skip: [u64; 2],
+    bulk_since: [Option<u64>; 2],
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            local: None,
+            peer: None,
+            pid: 0,
+            comm: [0; 16],
+            touched: Nanos(0),
+            parked: None,
+            listed: false,
+            hinted: false,
+            rx: Stream::default(),
+            tx: Stream::default(),
+            parser: Parser::Undecided { strange: 0, segments: 0 },
+            from_start: false,
+            first_fin: None,
+            ended: 0,
+            version: 0,
+            told: 0,
+            told_skip: [0; 2],
+            bulk_since: [None; 2],
+        }
+    }
+}
+
+/// What the books say of segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Segments now known to be parsed.
+    pub parsed: u64,
+    /// Segments now known to be opaque.
+    pub opaque: u64,
+}
+
+impl Flow {
+    /// The connection's addresses, role and first sequence numbers.
+    pub fn opened(&mut self, opened: &Opened) {
+        self.local = Some(address(opened.local, opened.local_port));
+        self.peer = Some(address(opened.peer, opened.peer_port));
+        if opened.pid != 0 {
+            self.pid = opened.pid;
+        }
+        self.comm = opened.comm;
+        if opened.role != Role::Unknown as u8 && !self.rx.is_started() && !self.tx.is_started() {
+            self.from_start = true;
+            self.rx.start(opened.rx_seq);
+            self.tx.start(opened.tx_seq);
+        }
+    }
+
+    /// What it counts as.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match &self.parser {
+            Parser::Undecided { .. } => Class::Undecided,
+            Parser::Http1(connection) if connection.appetite(Direction::Rx) == Appetite::Nothing => {
+                Class::Stream
+            }
+            Parser::Http1(_) => Class::Http1,
+            Parser::Opaque => Class::Opaque,
+        }
+    }
+
+    /// Whether nothing waits on it.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        match &self.parser {
+            Parser::Http1(connection) => connection.pending() == 0 && connection.stream_kind().is_none(),
+            Parser::Undecided { .. } | Parser::Opaque => true,
+        }
+    }
+
+    /// Whether FIN went both ways, or RST one.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.ended & ENDED_RST != 0 || self.ended & (FIN_RX | FIN_TX) == FIN_RX | FIN_TX
+    }
+
+    /// Segments whose place in the books waits for a verdict.
+    #[must_use]
+    pub const fn undecided_segments(&self) -> u64 {
+        match self.parser {
+            Parser::Undecided { segments, .. } => segments,
+            Parser::Http1(_) | Parser::Opaque => 0,
+        }
+    }
+
+    /// Takes a window of a segment.
+    pub fn segment(&mut self, header: &Segment, bytes: &[u8], output: &mut Output) -> Verdict {
+        let direction = if header.flags & segment::EGRESS != 0 { Direction::Tx } else { Direction::Rx };
+        let time = Nanos(header.time);
+        self.touched = time;
+        if header.pid != 0 {
+            self.pid = header.pid;
+        }
+        if header.flags & segment::LOSS != 0 {
+            self.note_loss();
+        }
+        if header.picked_up != 0
+            && let Parser::Http1(connection) = &mut self.parser
+        {
+            connection.picked_up(Nanos(header.picked_up));
+        }
+        let mut verdict = Verdict::default();
+        if header.length > 0 {
+            let window = Window {
+                seq: header.seq,
+                offset: header.offset,
+                length: header.length,
+                bytes,
+                time,
+            };
+            let counted = u64::from(header.flags & segment::FIRST != 0);
+            let loss = header.flags & segment::LOSS != 0;
+            verdict = self.payload(direction, &window, counted, loss, output);
+        }
+        if header.flags & (segment::FIN | segment::RST) != 0 {
+            self.half_ends(direction, header, output);
+        }
+        verdict
+    }
+
+    fn payload(
+        &mut self,
+        direction: Direction,
+        window: &Window<'_>,
+        counted: u64,
+        loss: bool,
+        output: &mut Output,
+    ) -> Verdict {
+        let stream = match direction {
+            Direction::Rx => &mut self.rx,
+            Direction::Tx => &mut self.tx,
+        };
+        if !stream.is_started() {
+            stream.start(window.seq);
+        }
+        match &mut self.parser {
+            Parser::Opaque => Verdict { parsed: 0, opaque: counted },
+            Parser::Undecided { segments, .. } => {
+                *segments += counted;
+                self.recognise(direction, window, output)
+            }
+            Parser::Http1(connection) => {
+                let (stream, other) = match direction {
+                    Direction::Rx => (&mut self.rx, &mut self.tx),
+                    Direction::Tx => (&mut self.tx, &mut self.rx),
+                };
+                other.settle(direction.other(), connection, output);
+                if other.holds() {
+                    other.release(direction.other(), connection, output);
+                }
+                let hole = direction == Direction::Rx
+                    && !loss
+                    && stream.leaves_hole(window)
+                    && connection.appetite(direction) == Appetite::Bytes;
+                if hole && stream.hold(window) {
+                    return Verdict { parsed: counted, opaque: 0 };
+                }
+                let mut fed = Fed::Parsed;
+                if hole {
+                    fed = stream.release(direction, connection, output);
+                }
+                if fed == Fed::Parsed {
+                    fed = stream.feed(direction, window, connection, output);
+                }
+                if fed == Fed::Invalid {
+                    self.parser = Parser::Opaque;
+                }
+                Verdict { parsed: counted, opaque: 0 }
+            }
+        }
+    }
+
+    /// Looks for a protocol's beginning.
+    fn recognise(&mut self, direction: Direction, window: &Window<'_>, output: &mut Output) -> Verdict {
+        let stream = match direction {
+            Direction::Rx => &mut self.rx,
+            Direction::Tx => &mut self.tx,
+        };
+        let segments = match self.parser {
+            Parser::Undecided { segments, .. } => segments,
+            Parser::Http1(_) | Parser::Opaque => 0,
+        };
+        let kept = stream.keep(window, MAX_UNDECIDED);
+        if !kept {
+            if self.from_start && stream.unused().len() >= MAX_UNDECIDED {
+                return self.becomes_opaque();
+            }
+            self.from_start = false;
+            stream.restart(window);
+            stream.keep(window, MAX_UNDECIDED);
+        }
+        let (requests, found) = match http1::recognise(stream.unused()) {
+            Recognition::NeedMore => return Verdict::default(),
+            Recognition::Request => (direction, true),
+            Recognition::Response => (direction.other(), true),
+            Recognition::No => (direction, false),
+        };
+        if found {
+            let mut connection = Connection::new(requests, self.from_start);
+            let fed = stream.replay(direction, &mut connection, output, window.time);
+            let other = match direction {
+                Direction::Rx => &mut self.tx,
+                Direction::Tx => &mut self.rx,
+            };
+            if fed == Fed::Parsed {
+                other.replay(direction.other(), &mut connection, output, window.time);
+            }
+            self.parser = Parser::Http1(connection);
+            return Verdict { parsed: segments, opaque: 0 };
+        }
+        stream.restart(window);
+        stream.skip_window(window);
+        if self.from_start {
+            return self.becomes_opaque();
+        }
+        if let Parser::Undecided { strange, .. } = &mut self.parser {
+            *strange += 1;
+            if *strange >= MAX_STRANGE {
+                return self.becomes_opaque();
+            }
+        }
+        Verdict::default()
+    }
+
+    fn becomes_opaque(&mut self) -> Verdict {
+        let opaque = self.undecided_segments();
+        self.parser = Parser::Opaque;
+        Verdict { parsed: 0, opaque }
+    }
+
+    /// Records of the connection were lost.
+    pub fn note_loss(&mut self) {
+        match &mut self.parser {
+            Parser::Http1(connection) => connection.note_loss(),
+            Parser::Undecided { .. } => self.from_start = false,
+            Parser::Opaque => {}
+        }
+    }
+
+    /// FIN or RST. A RST is believed at once only where the kernel does not tell of the end: anybody can forge one
+    /// that the socket then ignores.
+    fn half_ends(&mut self, direction: Direction, header: &Segment, output: &mut Output) {
+        let is_fin = header.flags & segment::FIN != 0;
+        if is_fin && self.first_fin.is_none() {
+            self.first_fin = Some(direction);
+        }
+        self.ended |= match (is_fin, direction) {
+            (false, _) => ENDED_RST,
+            (true, Direction::Rx) => FIN_RX,
+            (true, Direction::Tx) => FIN_TX,
+        };
+        let mut end = self.end(Nanos(header.time));
+        let Parser::Http1(connection) = &mut self.parser else { return };
+        if !is_fin {
+            if !self.from_start {
+                end.rst = Some(direction);
+                connection.close(&end, output);
+            }
+            return;
+        }
+        let server_side = match connection.role() {
+            crate::exchange::Role::Server => Direction::Tx,
+            crate::exchange::Role::Client => Direction::Rx,
+        };
+        let stream = if direction == Direction::Rx { &self.rx } else { &self.tx };
+        if direction == server_side && !stream.holds() {
+            connection.server_closes(&end, output);
+        }
+    }
+
+    fn end(&self, time: Nanos) -> End {
+        End { time, first_fin: self.first_fin, rst: None, rx_end: self.rx.end(), tx_end: self.tx.end() }
+    }
+
+    /// The kernel tells the connection's end.
+    pub fn closed(&mut self, closed: &Closed, output: &mut Output) -> Verdict {
+        if closed.flags & closed::LOSS != 0 {
+            self.note_loss();
+        }
+        if closed.pid != 0 {
+            self.pid = closed.pid;
+        }
+        let mut end = self.end(Nanos(closed.time));
+        if self.rx.is_started() {
+            end.rx_end = end.rx_end.max(self.rx.position(closed.rx_next));
+        }
+        if self.tx.is_started() {
+            end.tx_end = end.tx_end.max(self.tx.position(closed.tx_next));
+        }
+        end.first_fin = end.first_fin.or(match closed.flags {
+            flags if flags & closed::FIN_SENT != 0 => Some(Direction::Tx),
+            flags if flags & closed::FIN_RECEIVED != 0 => Some(Direction::Rx),
+            _ => None,
+        });
+        end.rst = match closed.flags {
+            flags if flags & closed::RST_RECEIVED != 0 => Some(Direction::Rx),
+            flags if flags & closed::RST_SENT != 0 => Some(Direction::Tx),
+            _ => None,
+        };
+        self.ends(&end, closed.picked_up, output)
+    }
+
+    /// The connection is forgotten, or the agent stops: what waits on it ends as it is.
+    pub fn forgotten(&mut self, now: Nanos, output: &mut Output) -> Verdict {
+        self.note_loss();
+        let end = self.end(now);
+        self.ends(&end, 0, output)
+    }
+
+    fn ends(&mut self, end: &End, picked_up: u64, output: &mut Output) -> Verdict {
+        let verdict = Verdict { parsed: 0, opaque: self.undecided_segments() };
+        if let Parser::Http1(connection) = &mut self.parser {
+            if picked_up != 0 {
+                connection.picked_up(Nanos(picked_up));
+            }
+            self.rx.settle(Direction::Rx, connection, output);
+            self.tx.settle(Direction::Tx, connection, output);
+            self.rx.release(Direction::Rx, connection, output);
+            connection.close(end, output);
+        }
+        self.parser = Parser::Opaque;
+        verdict
+    }
+
+    /// Tells exchanges that have waited for an answer since before `oldest`, and gives holes up that did not fill.
+    pub fn expire(&mut self, oldest: Nanos, now: Nanos, output: &mut Output) {
+        if let Parser::Http1(connection) = &mut self.parser {
+            if self.rx.holds() && now.since(self.touched) > HOLD_TIME {
+                self.rx.release(Direction::Rx, connection, output);
+            }
+            connection.expire(oldest, now, output);
+        }
+    }
+
+    /// What the kernel should be told of this flow now, if anything.
+    pub fn hint(&mut self) -> Option<Hint> {
+        let mut next = Hint::default();
+        match &self.parser {
+            Parser::Opaque => next.flags |= hint::OPAQUE,
+            Parser::Undecided { .. } => return None,
+            Parser::Http1(connection) => {
+                if connection.appetite(Direction::Rx) == Appetite::Nothing {
+                    next.flags |= hint::STREAM;
+                } else if connection.is_pipelined() {
+                    next.flags |= hint::FULL;
+                }
+                if let Some(to) = skip(&self.rx, &mut self.told_skip[0]) {
+                    next.flags |= hint::RX_SKIP;
+                    next.rx_skip_to = to;
+                }
+                if let Some(to) = skip(&self.tx, &mut self.told_skip[1]) {
+                    next.flags |= hint::TX_SKIP;
+                    next.tx_skip_to = to;
+                }
+                let rx = connection.appetite(Direction::Rx) == Appetite::Bulk;
+                if bulk(rx, &self.rx, &mut self.bulk_since[0]) {
+                    next.flags |= hint::RX_BULK;
+                    next.rx_bulk_at = self.tx.end() as u32;
+                }
+                let tx = connection.appetite(Direction::Tx) == Appetite::Bulk;
+                if bulk(tx, &self.tx, &mut self.bulk_since[1]) {
+                    next.flags |= hint::TX_BULK;
+                    next.tx_bulk_at = self.rx.end() as u32;
+                }
+            }
+        }
+        let news = next.flags & !hint::STICKY != 0 || next.flags & !self.told != 0;
+        if !news {
+            return None;
+        }
+        self.told |= next.flags & hint::STICKY;
+        self.version = self.version.wrapping_add(1).max(1);
+        next.version = self.version;
+        Some(next)
+    }
+}
+
+/// How long a hole may stay open before what waits behind it is read without it; a retransmission takes at least
+/// 200 ms (`TCP_RTO_MIN`, include/net/tcp.h).
+const HOLD_TIME: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Where the kernel may skip to, if that is far and it was not told yet. Told again when half of it is used up.
+fn skip(stream: &Stream, told: &mut u64) -> Option<u32> {
+    let left = stream.skip_to().checked_sub(stream.end()).filter(|left| *left > WORTH_SKIPPING)?;
+    let target = stream.end() + left.min(MAX_SKIP);
+    if *told >= stream.skip_to() || (*told > stream.end() && *told - stream.end() > MAX_SKIP / 2) {
+        return None;
+    }
+    *told = target;
+    Some(target as u32)
+}
+
+/// Whether a body of unknown length has gone on long enough to tell the kernel.
+fn bulk(wanted: bool, stream: &Stream, since: &mut Option<u64>) -> bool {
+    if !wanted {
+        *since = None;
+        return false;
+    }
+    let from = *since.get_or_insert(stream.end());
+    if from == u64::MAX || stream.end() - from < WORTH_SKIPPING {
+        return false;
+    }
+    *since = Some(u64::MAX);
+    true
+}
+
+fn address(bytes: [u8; 16], port: u16) -> SocketAddr {
+    let ip = Ipv6Addr::from(bytes);
+    SocketAddr::new(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4), port)
+}

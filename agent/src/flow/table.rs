@@ -1,0 +1,374 @@
+//! The table of connections: bounded, by cookie, and the way of what their parsers finish.
+
+use std::{net::SocketAddr, time::Duration};
+
+use hashbrown::HashMap;
+use redtap_ebpf::{Closed, Hint, Opened, Role, Segment, segment, tcp};
+
+use super::connection::{Class, Flow, Verdict};
+use crate::{
+    exchange::{Exchange, Role as Side, StreamEnd},
+    protocol::{Output, StreamBounds},
+    time::Nanos,
+};
+
+/// Bounds of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at most; beyond that the longest silent of a sample is forgotten.
+    pub flows: usize,
+    /// An exchange without an answer for so long is told as timed out.
+    pub request_timeout: Duration,
+}
+
+/// Handshake-completing payload that waits for its connection, at most so many segments of it.
+const MAX_EARLY: usize = 1024;
+
+/// How long such payload waits.
+const EARLY_TIME: Duration = Duration::from_secs(2);
+
+/// How long a finished exchange waits for the acknowledgement of its answer.
+const PARK_TIME: Duration = Duration::from_millis(200);
+
+/// A connection that ended by FIN or RST, and whose end the kernel does not tell, is kept so long for stragglers.
+const ENDED_TIME: Duration = Duration::from_secs(5);
+
+/// A connection on which nothing waits is forgotten after so long without a segment; its end may have been lost.
+const IDLE_TIME: Duration = Duration::from_secs(3600);
+
+/// Connections looked at for one to forget when the table is full.
+const SAMPLE: usize = 32;
+
+/// Who reads what the table delivers.
+pub trait Delivery {
+    /// A finished exchange, with all that is known of its connection; `comm` names the connecting thread.
+    fn exchange(&mut self, exchange: &Exchange, comm: &[u8; 16]);
+    /// A stream opened.
+    fn stream_opened(&mut self, stream: &StreamEnd, comm: &[u8; 16]);
+    /// A stream ended.
+    fn stream_closed(&mut self, stream: &StreamEnd, comm: &[u8; 16]);
+    /// The kernel should know this of a flow; `first` if it was told nothing of it before.
+    fn hint(&mut self, cookie: u64, hint: Hint, first: bool);
+    /// The kernel need not know of this flow any more.
+    fn forget_hint(&mut self, cookie: u64);
+}
+
+/// What the table counts; never decreases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Segments taken from the rings.
+    pub segments: u64,
+    /// Of those, parsed.
+    pub parsed: u64,
+    /// Of those, opaque.
+    pub opaque: u64,
+    /// Handshake-completing payload whose connection never showed, or that found no room.
+    pub early_unclaimed: u64,
+    /// Connections that appeared.
+    pub opened: u64,
+    /// Connections that ended.
+    pub closed: u64,
+    /// Connections forgotten for want of room.
+    pub evicted: u64,
+}
+
+struct Early {
+    header: Segment,
+    bytes: Box<[u8]>,
+}
+
+/// Connections by socket cookie.
+pub struct Table {
+    flows: HashMap<u64, Box<Flow>>,
+    early: Vec<Early>,
+    parked: Vec<u64>,
+    output: Output,
+    limits: Limits,
+    counts: Counts,
+}
+
+impl Table {
+    /// An empty table; `details` keeps the strings that only spans and printers need.
+    #[must_use]
+    pub fn new(limits: Limits, details: bool) -> Self {
+        Self {
+            flows: HashMap::new(),
+            early: Vec::new(),
+            parked: Vec::new(),
+            output: Output::new(details),
+            limits,
+            counts: Counts::default(),
+        }
+    }
+
+    /// A connection that was open before the agent came; what the kernel has told of it meanwhile stands.
+    pub fn existing(&mut self, cookie: u64, local: SocketAddr, peer: SocketAddr, pid: u32) {
+        if !self.flows.contains_key(&cookie) {
+            if self.flows.len() >= self.limits.flows {
+                return;
+            }
+            self.counts.opened += 1;
+        }
+        let flow = self.flows.entry(cookie).or_default();
+        flow.local.get_or_insert(local);
+        flow.peer.get_or_insert(peer);
+        if flow.pid == 0 {
+            flow.pid = pid;
+        }
+    }
+
+    /// Takes a window of a segment.
+    pub fn segment(&mut self, header: &Segment, bytes: &[u8], delivery: &mut impl Delivery) {
+        let first = header.flags & segment::FIRST != 0;
+        self.counts.segments += u64::from(first);
+        if header.cookie >> 63 == 1 {
+            self.keep_early(header, bytes);
+            return;
+        }
+        if !self.flows.contains_key(&header.cookie) {
+            self.make_room(Nanos(header.time), delivery);
+            self.counts.opened += 1;
+            self.flows.insert(header.cookie, Box::default());
+        }
+        let Some(flow) = self.flows.get_mut(&header.cookie) else { return };
+        if header.acked != 0 {
+            release(flow, Some(Nanos(header.acked)), header.cookie, &mut self.output, delivery);
+        }
+        let verdict = flow.segment(header, bytes, &mut self.output);
+        count(&mut self.counts, verdict);
+        if let Some(hint) = flow.hint() {
+            delivery.hint(header.cookie, hint, !flow.hinted);
+            flow.hinted = true;
+        }
+        deliver(header.cookie, flow, &mut self.output, &mut self.parked, delivery);
+    }
+
+    /// A connection appears; payload that came before its socket is claimed.
+    pub fn opened(&mut self, opened: &Opened, delivery: &mut impl Delivery) {
+        if !self.flows.contains_key(&opened.cookie) {
+            self.make_room(Nanos(opened.time), delivery);
+            self.counts.opened += 1;
+        }
+        let flow = self.flows.entry(opened.cookie).or_default();
+        flow.touched = Nanos(opened.time);
+        flow.opened(opened);
+        if opened.role == Role::Passive as u8 && !self.early.is_empty() {
+            self.claim_early(opened, delivery);
+        }
+    }
+
+    /// A connection ends.
+    pub fn closed(&mut self, closed: &Closed, delivery: &mut impl Delivery) {
+        let Some(mut flow) = self.flows.remove(&closed.cookie) else { return };
+        let acked = (closed.acked != 0).then_some(Nanos(closed.acked));
+        release(&mut flow, acked, closed.cookie, &mut self.output, delivery);
+        let verdict = flow.closed(closed, &mut self.output);
+        self.finish(closed.cookie, &mut flow, verdict, delivery);
+    }
+
+    /// Tells what has waited long enough at `now`: finished exchanges without an acknowledgement, requests without
+    /// an answer; forgets what has ended. To be called several times a second.
+    pub fn sweep(&mut self, now: Nanos, delivery: &mut impl Delivery) {
+        let (flows, output) = (&mut self.flows, &mut self.output);
+        self.parked.retain(|cookie| {
+            let Some(flow) = flows.get_mut(cookie) else { return false };
+            let ripe = flow.parked.as_ref().is_none_or(|parked| {
+                parked.times.response_last.is_none_or(|last| now.since(last) >= PARK_TIME)
+            });
+            if ripe {
+                flow.listed = false;
+                release(flow, None, *cookie, output, delivery);
+            }
+            !ripe
+        });
+    }
+
+    /// The slower part of the sweep, over all connections: to be called about once a second.
+    pub fn expire(&mut self, now: Nanos, delivery: &mut impl Delivery) {
+        let timeout = u64::try_from(self.limits.request_timeout.as_nanos()).unwrap_or(u64::MAX);
+        let oldest = Nanos(now.0.saturating_sub(timeout));
+        let mut ended = Vec::new();
+        for (cookie, flow) in &mut self.flows {
+            flow.expire(oldest, now, &mut self.output);
+            deliver(*cookie, flow, &mut self.output, &mut self.parked, delivery);
+            let silent = now.since(flow.touched);
+            if (flow.has_ended() && silent > ENDED_TIME) || (flow.is_idle() && silent > IDLE_TIME) {
+                ended.push(*cookie);
+            }
+        }
+        for cookie in ended {
+            self.forget(cookie, now, delivery);
+        }
+        let early = self.early.len();
+        self.early.retain(|early| now.since(Nanos(early.header.time)) < EARLY_TIME);
+        self.counts.early_unclaimed += (early - self.early.len()) as u64;
+    }
+
+    /// The agent stops: everything that waits is told as it is.
+    pub fn stop(&mut self, delivery: &mut impl Delivery) {
+        let cookies: Vec<u64> = self.flows.keys().copied().collect();
+        for cookie in cookies {
+            if let Some(flow) = self.flows.get_mut(&cookie) {
+                release(flow, None, cookie, &mut self.output, delivery);
+            }
+        }
+    }
+
+    /// Connections of each class: undecided, http, opaque, stream.
+    #[must_use]
+    pub fn classes(&self) -> [(&'static str, u64); 4] {
+        let mut classes = [("undecided", 0), ("http", 0), ("opaque", 0), ("stream", 0)];
+        for flow in self.flows.values() {
+            classes[match flow.class() {
+                Class::Undecided => 0,
+                Class::Http1 => 1,
+                Class::Opaque => 2,
+                Class::Stream => 3,
+            }]
+            .1 += 1;
+        }
+        classes
+    }
+
+    /// Connections in the table.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
+    /// Connections the table holds at most.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limits.flows
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn keep_early(&mut self, header: &Segment, bytes: &[u8]) {
+        if self.early.len() >= MAX_EARLY {
+            self.counts.early_unclaimed += u64::from(header.flags & segment::FIRST != 0);
+            return;
+        }
+        self.early.push(Early { header: *header, bytes: bytes.into() });
+    }
+
+    fn claim_early(&mut self, opened: &Opened, delivery: &mut impl Delivery) {
+        let [.., a, b, c, d] = opened.peer;
+        let low = u32::from_ne_bytes([a, b, c, d]);
+        let key = tcp::early_cookie(low, opened.peer_port, opened.local_port);
+        while let Some(index) = self.early.iter().position(|early| early.header.cookie == key) {
+            let early = self.early.remove(index);
+            // Counted when it came; here it only takes its place.
+            self.counts.segments -= u64::from(early.header.flags & segment::FIRST != 0);
+            self.segment(&Segment { cookie: opened.cookie, ..early.header }, &early.bytes, delivery);
+        }
+    }
+
+    fn make_room(&mut self, now: Nanos, delivery: &mut impl Delivery) {
+        if self.flows.len() < self.limits.flows {
+            return;
+        }
+        let oldest = self.flows.iter().take(SAMPLE).min_by_key(|(_, flow)| flow.touched).map(|(cookie, _)| *cookie);
+        if let Some(cookie) = oldest {
+            self.counts.evicted += 1;
+            self.forget(cookie, now, delivery);
+        }
+    }
+
+    fn forget(&mut self, cookie: u64, now: Nanos, delivery: &mut impl Delivery) {
+        let Some(mut flow) = self.flows.remove(&cookie) else { return };
+        release(&mut flow, None, cookie, &mut self.output, delivery);
+        let verdict = flow.forgotten(now, &mut self.output);
+        self.finish(cookie, &mut flow, verdict, delivery);
+    }
+
+    /// The last of a connection that is out of the table.
+    fn finish(&mut self, cookie: u64, flow: &mut Flow, verdict: Verdict, delivery: &mut impl Delivery) {
+        self.counts.closed += 1;
+        count(&mut self.counts, verdict);
+        if flow.hinted {
+            delivery.forget_hint(cookie);
+        }
+        deliver(cookie, flow, &mut self.output, &mut self.parked, delivery);
+        release(flow, None, cookie, &mut self.output, delivery);
+    }
+}
+
+fn count(counts: &mut Counts, verdict: Verdict) {
+    counts.parsed += verdict.parsed;
+    counts.opaque += verdict.opaque;
+}
+
+/// Hands on what a flow's parser has finished. On the server side, and while the process is unknown, an exchange
+/// waits for the flow's next record, which brings both.
+fn deliver(
+    cookie: u64,
+    flow: &mut Flow,
+    output: &mut Output,
+    parked: &mut Vec<u64>,
+    delivery: &mut impl Delivery,
+) {
+    while !output.finished.is_empty() {
+        let exchange = output.finished.remove(0);
+        release(flow, None, cookie, output, delivery);
+        let waits = exchange.role == Side::Server || flow.pid == 0;
+        flow.parked = Some(exchange);
+        if !waits {
+            release(flow, None, cookie, output, delivery);
+        } else if !flow.listed {
+            flow.listed = true;
+            parked.push(cookie);
+        }
+    }
+    for bounds in output.opened.drain(..) {
+        delivery.stream_opened(&stream(cookie, flow, bounds), &flow.comm);
+    }
+    for bounds in output.closed.drain(..) {
+        delivery.stream_closed(&stream(cookie, flow, bounds), &flow.comm);
+    }
+}
+
+/// Delivers a flow's parked exchange.
+fn release(
+    flow: &mut Flow,
+    acked: Option<Nanos>,
+    cookie: u64,
+    output: &mut Output,
+    delivery: &mut impl Delivery,
+) {
+    let Some(mut exchange) = flow.parked.take() else { return };
+    exchange.cookie = cookie;
+    exchange.local = flow.local;
+    exchange.peer = flow.peer;
+    exchange.pid = flow.pid;
+    if exchange.role == Side::Server {
+        exchange.times.acknowledged = acked.filter(|acked| exchange.times.response_last <= Some(*acked));
+    } else {
+        exchange.times.picked_up = None;
+    }
+    delivery.exchange(&exchange, &flow.comm);
+    output.recycle(exchange);
+}
+
+fn stream(cookie: u64, flow: &Flow, bounds: StreamBounds) -> StreamEnd {
+    StreamEnd {
+        cookie,
+        role: bounds.role,
+        kind: bounds.kind,
+        opened: bounds.opened,
+        closed: bounds.closed,
+        sent_by_client: bounds.sent_by_client,
+        sent_by_server: bounds.sent_by_server,
+        pid: flow.pid,
+    }
+}

@@ -1,0 +1,233 @@
+//! Loads the embedded object, variant by variant, and attaches each program by itself.
+
+use std::{fs::File, path::PathBuf};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    programs::{CgroupAttachMode, Program as AyaProgram, ProgramError},
+};
+
+use super::{
+    Error, Hints, KernelStats, PROGRAMS, Program, Rings, State, Status, btf, log::KernelLog, programs::Hook,
+};
+
+/// The kernel side, built by `build.rs`; empty where there was no compiler for it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes"));
+
+/// What is decided at load time.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Root of the cgroup v2 hierarchy.
+    pub cgroup: PathBuf,
+    /// Payload bytes of a message's head that are captured; at most 64 KiB.
+    pub capture_length: u32,
+    /// Bytes of one CPU's ring; a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// CPUs there can be.
+    pub cpus: u32,
+    /// Least severe level of the programs' log that is let through, as `aya-log` numbers them; 0: none.
+    pub log_level: u8,
+    /// Have the kernel measure the programs.
+    pub measure: bool,
+}
+
+/// The loaded object: programs stay attached, and maps alive, for as long as this lives.
+pub struct Probes {
+    ebpf: Ebpf,
+    programs: Vec<Status>,
+    /// Program statistics stay on for as long as this is open.
+    _measuring: Option<std::os::fd::OwnedFd>,
+}
+
+/// The maps' user-space ends, each with one owner.
+pub struct Ends {
+    /// Records.
+    pub rings: Rings,
+    /// What the kernel is told of flows.
+    pub hints: Hints,
+    /// The kernel half of the books.
+    pub stats: KernelStats,
+    /// What the programs say, if they were asked to.
+    pub log: Option<KernelLog>,
+}
+
+impl Probes {
+    /// Loads the object and makes its maps; nothing is attached yet.
+    ///
+    /// Of two ways to learn who picked bytes up, the better one that loads is chosen: by trying, not by the
+    /// kernel's version.
+    ///
+    /// # Errors
+    /// When the object as a whole does not load, or its maps cannot be used.
+    pub fn load(options: &Options) -> Result<(Self, Ends), Error> {
+        if OBJECT.is_empty() {
+            return Err(Error::NotEmbedded);
+        }
+        let kernel_btf = Btf::from_sys_fs().ok();
+        let mut ebpf = load_object(options, kernel_btf.as_ref(), None)?;
+        let mut by_map = None;
+        if !loads_pickup(&mut ebpf, kernel_btf.as_ref()) {
+            by_map = btf::kernel_offset("sock_common", "skc_cookie");
+            if by_map.is_some() {
+                ebpf = load_object(options, kernel_btf.as_ref(), by_map)?;
+            }
+        }
+        let ends = Ends {
+            rings: Rings::create(&mut ebpf, options.cpus, options.ring_bytes)?,
+            hints: Hints::take(&mut ebpf)?,
+            stats: KernelStats::take(&mut ebpf)?,
+            log: (options.log_level > 0).then(|| KernelLog::take(&mut ebpf)).flatten(),
+        };
+        let measuring = options.measure.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()).flatten();
+        let mut probes =
+            Self { ebpf, programs: Vec::with_capacity(PROGRAMS.len()), _measuring: measuring };
+        probes.attach_all(options, kernel_btf.as_ref(), by_map.is_some())?;
+        Ok((probes, ends))
+    }
+
+    /// Every program and what became of it.
+    #[must_use]
+    pub fn programs(&self) -> &[Status] {
+        &self.programs
+    }
+
+    /// Run time (ns) and run count of an attached program; zero unless the kernel's program statistics are on.
+    #[must_use]
+    pub fn run_stats(&self, name: &str) -> Option<(u64, u64)> {
+        let info = self.ebpf.program(name)?.info().ok()?;
+        let time = u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX);
+        Some((time, info.run_count()))
+    }
+
+    fn attach_all(
+        &mut self,
+        options: &Options,
+        kernel_btf: Option<&Btf>,
+        pickup_by_map: bool,
+    ) -> Result<(), Error> {
+        let cgroup = File::open(&options.cgroup)
+            .map_err(|source| Error::Cgroup { path: options.cgroup.clone(), source })?;
+        for program in &PROGRAMS {
+            let unused = if pickup_by_map { "pickup_btf" } else { "pickup_raw" };
+            let state = if program.name == unused {
+                State::NotNeeded
+            } else {
+                match self.attach(program, &cgroup, kernel_btf) {
+                    Ok(()) => State::Attached,
+                    Err(reason) => State::Refused(reason),
+                }
+            };
+            if let (State::Refused(reason), true) = (&state, program.required) {
+                return Err(Error::NothingWorks(format!("{}: {reason}", program.name)));
+            }
+            self.programs.push(Status { program, state });
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, program: &Program, cgroup: &File, btf: Option<&Btf>) -> Result<(), String> {
+        let loaded = self.ebpf.program_mut(program.name).ok_or("not in the object")?;
+        let mode = CgroupAttachMode::Single;
+        match (program.hook, loaded) {
+            (Hook::CgroupSkb(direction), AyaProgram::CgroupSkb(skb)) => {
+                skb.load().map_err(refused_load)?;
+                skb.attach(cgroup, direction, mode).map(drop).map_err(refused_attach)
+            }
+            (Hook::SockOps, AyaProgram::SockOps(ops)) => {
+                ops.load().map_err(refused_load)?;
+                ops.attach(cgroup, mode).map(drop).map_err(refused_attach)
+            }
+            (Hook::CgroupSockAddr, AyaProgram::CgroupSockAddr(addr)) => {
+                addr.load().map_err(refused_load)?;
+                addr.attach(cgroup, mode).map(drop).map_err(refused_attach)
+            }
+            (Hook::BtfTracePoint(name), AyaProgram::BtfTracePoint(tracepoint)) => {
+                if tracepoint.fd().is_err() {
+                    tracepoint
+                        .load(name, btf.ok_or("the kernel offers no BTF (/sys/kernel/btf/vmlinux)")?)
+                        .map_err(refused_load)?;
+                }
+                tracepoint.attach().map(drop).map_err(refused_attach)
+            }
+            (Hook::RawTracePoint(name), AyaProgram::RawTracePoint(tracepoint)) => {
+                tracepoint.load().map_err(refused_load)?;
+                tracepoint.attach(name).map(drop).map_err(refused_attach)
+            }
+            (hook, _) => Err(format!("the object has it for another hook than {hook:?}")),
+        }
+    }
+}
+
+fn load_object(
+    options: &Options,
+    kernel_btf: Option<&Btf>,
+    skc_cookie_offset: Option<u32>,
+) -> Result<Ebpf, Error> {
+    let high_water = u64::from(options.ring_bytes / 4);
+    let by_map = u8::from(skc_cookie_offset.is_some());
+    let offset = skc_cookie_offset.unwrap_or_default();
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(kernel_btf)
+        .override_global("CAPTURE_LENGTH", &options.capture_length, true)
+        .override_global("HIGH_WATER", &high_water, true)
+        .override_global("PICKUP_BY_MAP", &by_map, true)
+        .override_global("SKC_COOKIE_OFFSET", &offset, true)
+        .override_global("AYA_LOG_LEVEL", &options.log_level, false)
+        .map_max_entries("RINGS", options.cpus);
+    if skc_cookie_offset.is_none() {
+        loader.map_max_entries("PICKUPS", 1);
+    }
+    loader.load(OBJECT).map_err(|error| {
+        let text = chain(&error);
+        let permission = text.contains("Operation not permitted") || text.contains("EPERM");
+        let remedy = if permission {
+            "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+        } else {
+            "redtap needs Linux 5.10 or newer with CONFIG_CGROUP_BPF"
+        };
+        Error::Load(text, remedy)
+    })
+}
+
+/// Whether the kernel takes the pick-up program that reaches into socket storage.
+fn loads_pickup(ebpf: &mut Ebpf, btf: Option<&Btf>) -> bool {
+    let Some(btf) = btf else { return true };
+    match ebpf.program_mut("pickup_btf") {
+        Some(AyaProgram::BtfTracePoint(tracepoint)) => {
+            tracepoint.load("tcp_rcv_space_adjust", btf).is_ok()
+        }
+        _ => true,
+    }
+}
+
+fn refused_load(error: ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let mut tail: Vec<&str> = log.lines().rev().filter(|line| !line.is_empty()).take(3).collect();
+            tail.reverse();
+            format!("load: {io_error}; {}", tail.join(" | "))
+        }
+        other => format!("load: {}", chain(&other)),
+    }
+}
+
+fn refused_attach(error: ProgramError) -> String {
+    format!("attach: {}", chain(&error))
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

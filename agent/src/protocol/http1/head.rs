@@ -1,0 +1,313 @@
+//! Message heads: start line and the few fields that frame, name or redirect (RFC 9112 §§2 to 6, RFC 9110 §§7, 8).
+//!
+//! Lenient where servers are: bare LF line ends, empty lines before the start line, obsolete folding, bytes that
+//! are no UTF-8, any token as a method.
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+use crate::protocol::Recognition;
+
+/// The longest method token that is taken for one: RFC 9110 §9.1 sets no limit; WebDAV's longest is 15.
+const MAX_METHOD: usize = 32;
+
+/// How the length of a message's body is known (RFC 9112 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Neither field is there.
+    Absent,
+    /// `Content-Length`, valid and without contradiction.
+    Length(u64),
+    /// `chunked` is the final transfer coding.
+    Chunked,
+    /// Fields contradict one another or are no numbers, or the final transfer coding is another.
+    Unclear,
+}
+
+/// What a head says, borrowed from its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// Its start line.
+    pub start: StartLine<'a>,
+    /// Minor version.
+    pub minor: u8,
+    /// Body framing by its fields.
+    pub framing: Framing,
+    /// `Host`.
+    pub host: &'a [u8],
+    /// `User-Agent`.
+    pub user_agent: &'a [u8],
+    /// `Upgrade`.
+    pub upgrade: &'a [u8],
+    /// `Expect: 100-continue`.
+    pub expects_continue: bool,
+    /// `Content-Type: text/event-stream`.
+    pub event_stream: bool,
+}
+
+/// The first line of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartLine<'a> {
+    /// Method and target.
+    Request {
+        /// The method's token.
+        method: &'a [u8],
+        /// The target as sent.
+        target: &'a [u8],
+    },
+    /// Status code.
+    Response(u16),
+}
+
+/// A head, or why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// A whole head and its length in bytes.
+    Whole(Head<'a>, usize),
+    /// The empty line that ends it is not there yet.
+    NeedMore,
+    /// Not a head.
+    Invalid,
+}
+
+/// Reads a head that begins at the first byte (after any empty lines).
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+    let skipped = leading_empty_lines(bytes);
+    let rest = bytes.get(skipped..).unwrap_or_default();
+    let mut lines = Lines { bytes: rest, at: 0 };
+    let Some(first) = lines.next() else {
+        return if recognise(rest) == Recognition::No { Parsed::Invalid } else { Parsed::NeedMore };
+    };
+    let Some((start, minor)) = start_line(first) else { return Parsed::Invalid };
+    let mut head = Head::new(start, minor);
+    let mut lengths = Lengths::default();
+    for line in lines.by_ref() {
+        if line.is_empty() {
+            head.framing = lengths.framing();
+            return Parsed::Whole(head, skipped + lines.at);
+        }
+        field(line, &mut head, &mut lengths);
+    }
+    Parsed::NeedMore
+}
+
+/// Reads as much of a head as there is: its end was not captured. `None` where not even the start line can be
+/// made out. The framing is [`Framing::Unclear`] unless its fields are among what is there.
+#[must_use]
+pub fn parse_partial(bytes: &[u8]) -> Option<Head<'_>> {
+    let rest = bytes.get(leading_empty_lines(bytes)..)?;
+    let mut lines = Lines { bytes: rest, at: 0 };
+    let Some(first) = lines.next() else {
+        return partial_request_line(rest);
+    };
+    let (start, minor) = start_line(first)?;
+    let mut head = Head::new(start, minor);
+    let mut lengths = Lengths::default();
+    for line in lines {
+        field(line, &mut head, &mut lengths);
+    }
+    head.framing = Framing::Unclear;
+    Some(head)
+}
+
+/// Whether an empty line that ends a head lies in `bytes`, the first `searched` of which were looked at before.
+#[must_use]
+pub fn has_end(bytes: &[u8], searched: usize) -> bool {
+    let from = searched.saturating_sub(3);
+    let tail = bytes.get(from..).unwrap_or_default();
+    memchr_iter(b'\n', tail).any(|at| {
+        matches!(tail.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..]))
+    })
+}
+
+/// Whether bytes begin an HTTP/1 message.
+///
+/// Biased towards "no": a protocol that merely resembles HTTP is left alone. An unknown method is believed only
+/// when the line ends in the version.
+#[must_use]
+pub fn recognise(bytes: &[u8]) -> Recognition {
+    let Some(bytes) = bytes.get(leading_empty_lines(bytes)..) else { return Recognition::NeedMore };
+    if bytes.is_empty() {
+        return Recognition::NeedMore;
+    }
+    const STATUS: &[u8] = b"HTTP/1.";
+    if bytes.len() < STATUS.len() && STATUS.starts_with(bytes) {
+        return Recognition::NeedMore;
+    }
+    if bytes.starts_with(STATUS) {
+        return match bytes.get(STATUS.len()..) {
+            Some([minor, b' ', a, b, c, ..]) if minor.is_ascii_digit() => {
+                let digits = a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit();
+                if digits { Recognition::Response } else { Recognition::No }
+            }
+            Some(rest) if rest.len() < 5 => Recognition::NeedMore,
+            _ => Recognition::No,
+        };
+    }
+    let token = bytes.iter().take(MAX_METHOD + 1).take_while(|byte| is_token(**byte)).count();
+    match bytes.get(token) {
+        _ if token > MAX_METHOD => Recognition::No,
+        None => Recognition::NeedMore,
+        Some(b' ') if token > 0 => match memchr(b'\n', bytes) {
+            Some(end) => {
+                let line = trim_cr(bytes.get(..end).unwrap_or_default());
+                if start_line(line).is_some() { Recognition::Request } else { Recognition::No }
+            }
+            None => Recognition::NeedMore,
+        },
+        Some(_) => Recognition::No,
+    }
+}
+
+impl<'a> Head<'a> {
+    const fn new(start: StartLine<'a>, minor: u8) -> Self {
+        Self {
+            start,
+            minor,
+            framing: Framing::Absent,
+            host: b"",
+            user_agent: b"",
+            upgrade: b"",
+            expects_continue: false,
+            event_stream: false,
+        }
+    }
+}
+
+/// Lines without their ends; an unfinished last line is not one.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.bytes.get(self.at..)?;
+        let end = memchr(b'\n', rest)?;
+        self.at += end + 1;
+        Some(trim_cr(rest.get(..end)?))
+    }
+}
+
+const fn trim_cr(line: &[u8]) -> &[u8] {
+    match line {
+        [line @ .., b'\r'] => line,
+        line => line,
+    }
+}
+
+/// Bytes of CR and LF before the start line (RFC 9112 §2.2).
+#[must_use]
+pub fn leading_empty_lines(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+}
+
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+fn start_line(line: &[u8]) -> Option<(StartLine<'_>, u8)> {
+    if let Some(rest) = line.strip_prefix(b"HTTP/1.") {
+        let [minor, b' ', a, b, c, rest @ ..] = rest else { return None };
+        let digits = [minor, a, b, c].iter().all(|byte| byte.is_ascii_digit());
+        if !digits || !matches!(rest, [] | [b' ', ..]) {
+            return None;
+        }
+        let status = [a, b, c].iter().fold(0_u16, |status, digit| status * 10 + u16::from(**digit - b'0'));
+        return Some((StartLine::Response(status), minor - b'0'));
+    }
+    let space = memrchr(b' ', line)?;
+    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] = line.get(space + 1..)? else { return None };
+    let (method, target) = method_and_target(line.get(..space)?)?;
+    minor.is_ascii_digit().then_some((StartLine::Request { method, target }, minor - b'0'))
+}
+
+fn method_and_target(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = memchr(b' ', line)?;
+    let (method, target) = (line.get(..space)?, line.get(space + 1..)?);
+    let valid = (1..=MAX_METHOD).contains(&space) && method.iter().all(|byte| is_token(*byte));
+    (valid && !target.is_empty()).then_some((method, target))
+}
+
+/// A request whose line is longer than what was captured: believed for the methods everybody knows.
+fn partial_request_line(bytes: &[u8]) -> Option<Head<'_>> {
+    let (method, target) = method_and_target(bytes)?;
+    if crate::exchange::Method::from_token(method) == crate::exchange::Method::Other {
+        return None;
+    }
+    let mut head = Head::new(StartLine::Request { method, target }, 1);
+    head.framing = Framing::Unclear;
+    Some(head)
+}
+
+/// What the framing fields said so far.
+#[derive(Default)]
+struct Lengths {
+    length: Option<u64>,
+    unclear: bool,
+    transfer_encoding: bool,
+    chunked: bool,
+}
+
+impl Lengths {
+    const fn framing(&self) -> Framing {
+        match (self.transfer_encoding, self.chunked, self.unclear, self.length) {
+            (true, true, _, _) => Framing::Chunked,
+            (true, false, _, _) | (false, _, true, _) => Framing::Unclear,
+            (false, _, false, Some(length)) => Framing::Length(length),
+            (false, _, false, None) => Framing::Absent,
+        }
+    }
+
+    /// `Content-Length`: one number, or the same one repeated (RFC 9112 §6.3, item 5).
+    fn content_length(&mut self, value: &[u8]) {
+        for part in value.split(|byte| *byte == b',') {
+            match (number(part.trim_ascii()), self.length) {
+                (Some(length), None) => self.length = Some(length),
+                (Some(length), Some(known)) if length == known => {}
+                _ => self.unclear = true,
+            }
+        }
+    }
+
+    /// `Transfer-Encoding`: the final coding decides.
+    fn transfer_encoding(&mut self, value: &[u8]) {
+        self.transfer_encoding = true;
+        let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+        self.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Reads one field line if it is one of those that matter; the length of the name tells most others off.
+fn field<'a>(line: &'a [u8], head: &mut Head<'a>, lengths: &mut Lengths) {
+    let Some(colon) = memchr(b':', line.get(..line.len().min(20)).unwrap_or_default()) else { return };
+    let (Some(name), Some(value)) = (line.get(..colon), line.get(colon + 1..)) else { return };
+    match name.len() {
+        4 if name.eq_ignore_ascii_case(b"host") => head.host = value.trim_ascii(),
+        6 if name.eq_ignore_ascii_case(b"expect") => {
+            head.expects_continue = value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
+        }
+        7 if name.eq_ignore_ascii_case(b"upgrade") => head.upgrade = value.trim_ascii(),
+        10 if name.eq_ignore_ascii_case(b"user-agent") => head.user_agent = value.trim_ascii(),
+        12 if name.eq_ignore_ascii_case(b"content-type") => {
+            let media = value.split(|byte| *byte == b';').next().unwrap_or_default();
+            head.event_stream = media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream");
+        }
+        14 if name.eq_ignore_ascii_case(b"content-length") => lengths.content_length(value),
+        17 if name.eq_ignore_ascii_case(b"transfer-encoding") => lengths.transfer_encoding(value),
+        _ => {}
+    }
+}

@@ -1,0 +1,263 @@
+//! The reader thread: from the rings to finished exchanges, and answers to whoever asks for a page.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError},
+    },
+    time::Duration,
+};
+
+use crate::{
+    decode,
+    export::{
+        agent::{AgentSnapshot, DropUnit, Dropped, Flows, Program, ProgramRun, Table},
+        page::{Page, PageRequests},
+        process::ProcessStats,
+    },
+    identity::host,
+    merge::Merge,
+    pipeline::{HintChange, Lines, Pipeline},
+    probe::{Hints, Intake, KernelStats, Probes, Rings, State, diag, log::KernelLog},
+    record::{Frame, Writer},
+    time::Nanos,
+};
+
+/// The longest the rings are left alone; their high-water mark cuts it short.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How far behind the clock records are put in order: a record whose program has read the clock has reached its
+/// ring by then.
+const SETTLING: Duration = Duration::from_micros(500);
+
+/// How often finished exchanges that wait are looked at.
+const SWEEP: Duration = Duration::from_millis(100);
+
+/// How often all connections are looked at.
+const EXPIRE: Duration = Duration::from_secs(1);
+
+/// What the thread works with.
+pub struct Reader {
+    /// The programs, attached for as long as this lives.
+    pub probes: Probes,
+    /// Records.
+    pub rings: Rings,
+    /// What the kernel is told.
+    pub hints: Hints,
+    /// The kernel half of the books.
+    pub stats: KernelStats,
+    /// The other half.
+    pub pipeline: Pipeline,
+    /// Who asks for pages.
+    pub pages: PageRequests,
+    /// Where printed lines go; full or gone, they are counted as dropped.
+    pub printed: Option<SyncSender<Lines>>,
+    /// The connections that were open before.
+    pub existing: Option<Receiver<diag::Pass>>,
+    /// Where raw records go.
+    pub recorder: Option<Writer<BufWriter<File>>>,
+    /// The kernel's log.
+    pub log: Option<KernelLog>,
+    /// Set from outside: stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What the loop keeps between turns.
+struct Turn {
+    merge: Merge,
+    swept: Nanos,
+    expired: Nanos,
+    lines_dropped: u64,
+}
+
+/// From the rings into the merge, and into the recording if there is one.
+struct IntoMerge<'a> {
+    merge: &'a mut Merge,
+    recorder: Option<&'a mut Writer<BufWriter<File>>>,
+    written: io::Result<()>,
+}
+
+impl Intake for IntoMerge<'_> {
+    fn has_room(&self, ring: usize) -> bool {
+        self.merge.has_room(ring)
+    }
+
+    fn take(&mut self, ring: usize, record: &[u8]) {
+        let record = record.get(..decode::length_of(record)).unwrap_or(record);
+        self.merge.push(ring, record);
+        if let (Some(recorder), Ok(())) = (&mut self.recorder, &self.written) {
+            self.written = recorder.frame(Frame::Record(ring, record));
+        }
+    }
+}
+
+impl Reader {
+    /// Runs until told to stop. Detaches everything on return.
+    ///
+    /// # Errors
+    /// When the recording cannot be written.
+    pub fn run(mut self) -> io::Result<()> {
+        let now = host::monotonic_now();
+        let mut turn =
+            Turn { merge: Merge::new(self.rings.len()), swept: now, expired: now, lines_dropped: 0 };
+        self.pages.set_ready();
+        loop {
+            let stopping = self.stop.load(Ordering::Relaxed);
+            if !stopping {
+                self.rings.wait(INTERVAL);
+            }
+            self.turn(&mut turn, stopping)?;
+            if stopping {
+                return Ok(());
+            }
+        }
+    }
+
+    fn turn(&mut self, turn: &mut Turn, stopping: bool) -> io::Result<()> {
+        let now = host::monotonic_now();
+        self.drain(&mut turn.merge)?;
+        let watermark = if stopping {
+            Nanos(u64::MAX)
+        } else {
+            Nanos(now.0.saturating_sub(u64::try_from(SETTLING.as_nanos()).unwrap_or(u64::MAX)))
+        };
+        turn.merge.emit(watermark, |record| self.pipeline.record(record));
+        if let Some(recorder) = &mut self.recorder {
+            let mut described = Vec::new();
+            for process in self.pipeline.sinks.identities.take_described() {
+                described.clear();
+                process.to_record(&mut described);
+                recorder.frame(Frame::Process(&described))?;
+            }
+            recorder.frame(Frame::Watermark(watermark))?;
+        }
+        self.take_existing();
+        if now.since(turn.swept) >= SWEEP || stopping {
+            turn.swept = now;
+            self.pipeline.sweep(now);
+        }
+        if now.since(turn.expired) >= EXPIRE {
+            turn.expired = now;
+            self.pipeline.sinks.set_wall(host::boot_offset());
+            self.pipeline.expire(now);
+        }
+        if stopping {
+            self.pipeline.stop();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.flush()?;
+            }
+        }
+        self.tell_kernel();
+        self.hand_on_lines(turn);
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        while let Some(request) = self.pages.try_recv() {
+            let page = Page { red: self.pipeline.snapshot(), agent: self.agent_snapshot(turn) };
+            request.answer(page);
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, merge: &mut Merge) -> io::Result<()> {
+        let mut intake = IntoMerge { merge, recorder: self.recorder.as_mut(), written: Ok(()) };
+        self.rings.drain(&mut intake);
+        intake.written
+    }
+
+    /// Enters the connections that were open before the agent, once they are known.
+    fn take_existing(&mut self) {
+        let Some(pass) = self.existing.as_ref().and_then(|existing| existing.try_recv().ok()) else { return };
+        self.existing = None;
+        for failure in &pass.failures {
+            tracing::warn!(%failure, "not all connections that were open before could be listed");
+        }
+        let mut entered = 0_usize;
+        for socket in pass.sockets.iter().filter(|socket| socket.state != diag::state::LISTEN) {
+            self.pipeline.table.existing(socket.cookie, socket.local, socket.peer, socket.pid);
+            entered += 1;
+        }
+        tracing::info!(connections = entered, namespaces = pass.namespaces, "connections open before the agent");
+    }
+
+    fn tell_kernel(&mut self) {
+        for change in self.pipeline.sinks.hints.drain(..) {
+            match change {
+                HintChange::Set(cookie, hint, first) => self.hints.set(cookie, hint, first),
+                HintChange::Forget(cookie) => self.hints.remove(cookie),
+            }
+        }
+        self.hints.publish();
+    }
+
+    fn hand_on_lines(&mut self, turn: &mut Turn) {
+        let lines = &mut self.pipeline.sinks.lines;
+        let Some(printed) = &self.printed else { return };
+        if lines.count == 0 {
+            return;
+        }
+        if let Err(TrySendError::Full(lines) | TrySendError::Disconnected(lines)) =
+            printed.try_send(std::mem::take(lines))
+        {
+            turn.lines_dropped += lines.count;
+        }
+    }
+
+    fn agent_snapshot(&mut self, turn: &Turn) -> AgentSnapshot {
+        let kernel = self.stats.read();
+        let pipeline = &self.pipeline;
+        let counts = pipeline.table.counts();
+        let [(_, undecided), (_, http), (_, opaque), (_, stream)] = pipeline.table.classes();
+        let settled = counts.parsed + counts.opaque + counts.early_unclaimed;
+        let (processes, services) = (pipeline.sinks.identities.processes(), pipeline.sinks.identities.services());
+        let (hints, hints_refused) = self.hints.counts();
+        AgentSnapshot {
+            kernel,
+            parsed: counts.parsed,
+            opaque: counts.opaque,
+            pending: kernel.shipped.saturating_sub(settled),
+            records: pipeline.kinds(),
+            late: turn.merge.late(),
+            flows: Flows { http, undecided, opaque, stream },
+            opened: counts.opened,
+            closed: counts.closed,
+            evicted: counts.evicted,
+            dropped: vec![
+                Dropped { unit: DropUnit::Segment, reason: "early_unclaimed", count: counts.early_unclaimed },
+                Dropped { unit: DropUnit::Record, reason: "malformed", count: pipeline.malformed() },
+                Dropped { unit: DropUnit::Exchange, reason: "print_queue_full", count: turn.lines_dropped },
+                Dropped { unit: DropUnit::Event, reason: "hints_full", count: hints_refused },
+            ],
+            tables: vec![
+                table("flows", pipeline.table.len(), pipeline.table.limit()),
+                table("processes", processes.entries, processes.limit),
+                table("services", services.entries, services.limit),
+                Table { name: "hints", entries: hints, limit: Hints::LIMIT },
+            ],
+            programs: self.programs(),
+            process: ProcessStats::read().ok(),
+        }
+    }
+
+    fn programs(&self) -> Vec<Program> {
+        let programs = self.probes.programs().iter();
+        let of_this_host = programs.filter(|status| status.state != State::NotNeeded);
+        of_this_host
+            .map(|status| Program {
+                name: status.program.name.into(),
+                attached: status.state == State::Attached,
+                run: self
+                    .probes
+                    .run_stats(status.program.name)
+                    .map(|(run_ns, run_count)| ProgramRun { run_ns, run_count }),
+            })
+            .collect()
+    }
+}
+
+fn table(name: &'static str, entries: usize, limit: usize) -> Table {
+    Table { name, entries: entries as u64, limit: limit as u64 }
+}

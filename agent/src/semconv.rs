@@ -1,0 +1,286 @@
+//! Every metric and attribute name, once: the OpenTelemetry name and what it becomes in Prometheus.
+//!
+//! The names of `http.*`, `url.*`, `server.*`, `network.*`, `service.*`, `process.*` and `error.type` are those of the
+//! OpenTelemetry semantic conventions (v1.44); those of `redtap.*` are ours. Prometheus names follow the
+//! `UnderscoreEscapingWithSuffixes` translation of the OpenTelemetry specification ("Prometheus and OpenMetrics
+//! compatibility"), which a test below applies to each.
+
+use std::fmt;
+
+use crate::exchange::ErrorType;
+
+/// An attribute of spans and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// The OpenTelemetry name.
+    pub otel: &'static str,
+    /// The Prometheus label.
+    pub label: &'static str,
+}
+
+/// What a metric's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A sum that only grows.
+    Counter,
+    /// A value that goes up and down.
+    Gauge,
+    /// A distribution over fixed bounds.
+    Histogram,
+    /// The constant 1; its labels carry the information.
+    Info,
+}
+
+/// The unit of a metric's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A count, or a state.
+    One,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+/// A metric family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// What its value is.
+    pub kind: Kind,
+    /// The OpenTelemetry name; `None` where only Prometheus has a convention for it.
+    pub otel: Option<&'static str>,
+    /// The Prometheus family name: with the unit, without the `_total` of a counter and the `_info` of an info.
+    pub prometheus: &'static str,
+    /// Unit of the value.
+    pub unit: Unit,
+    /// One sentence for the reader of `/metrics`.
+    pub help: &'static str,
+}
+
+macro_rules! attributes {
+    ($($(#[$doc:meta])* $name:ident = $otel:literal, $label:literal;)*) => {
+        $($(#[$doc])* pub const $name: Attribute = Attribute { otel: $otel, label: $label };)*
+
+        /// All attributes.
+        pub const ATTRIBUTES: &[Attribute] = &[$($name),*];
+    };
+}
+
+attributes! {
+    /// Name of the service that handles or sends the request.
+    SERVICE_NAME = "service.name", "service_name";
+    /// Process that owns the socket.
+    PROCESS_PID = "process.pid", "process_pid";
+    /// Method, `_OTHER` for those not known.
+    HTTP_REQUEST_METHOD = "http.request.method", "http_request_method";
+    /// Method as sent, where it is not known.
+    HTTP_REQUEST_METHOD_ORIGINAL = "http.request.method_original", "http_request_method_original";
+    /// Status code, where an answer was seen.
+    HTTP_RESPONSE_STATUS_CODE = "http.response.status_code", "http_response_status_code";
+    /// Bytes of the request's body on the wire.
+    HTTP_REQUEST_BODY_SIZE = "http.request.body.size", "http_request_body_size";
+    /// Bytes of the response's body on the wire.
+    HTTP_RESPONSE_BODY_SIZE = "http.response.body.size", "http_response_body_size";
+    /// `http` or `https`.
+    URL_SCHEME = "url.scheme", "url_scheme";
+    /// Path of the target.
+    URL_PATH = "url.path", "url_path";
+    /// Query of the target, without the question mark, sensitive values replaced.
+    URL_QUERY = "url.query", "url_query";
+    /// Version of the protocol.
+    NETWORK_PROTOCOL_VERSION = "network.protocol.version", "network_protocol_version";
+    /// Class of failure; only on failures.
+    ERROR_TYPE = "error.type", "error_type";
+    /// Host that the client named.
+    SERVER_ADDRESS = "server.address", "server_address";
+    /// Port that the client named.
+    SERVER_PORT = "server.port", "server_port";
+    /// `User-Agent` field value.
+    USER_AGENT_ORIGINAL = "user_agent.original", "user_agent_original";
+    /// `true` on the series that takes what the series budget refused.
+    OTEL_METRIC_OVERFLOW = "otel.metric.overflow", "otel_metric_overflow";
+    /// Application protocol.
+    PROTOCOL = "redtap.protocol", "protocol";
+    /// Side of the conversation: `server` or `client`.
+    ROLE = "redtap.role", "role";
+    /// How an exchange ended.
+    OUTCOME = "redtap.outcome", "outcome";
+    /// Kind of a stream, or of a record.
+    KIND = "redtap.kind", "kind";
+    /// `ingress` or `egress` of the host; `client_to_server` or `server_to_client` of a stream.
+    DIRECTION = "redtap.direction", "direction";
+    /// What a segment was accounted as.
+    AS = "redtap.as", "as";
+    /// What was dropped.
+    UNIT = "redtap.unit", "unit";
+    /// Why it was dropped.
+    REASON = "redtap.reason", "reason";
+    /// State of a flow.
+    STATE = "redtap.state", "state";
+    /// Name of a bounded table.
+    TABLE = "redtap.table", "table";
+    /// Name of an eBPF program.
+    PROGRAM = "redtap.program", "program";
+    /// Version of the agent.
+    VERSION = "redtap.version", "version";
+}
+
+macro_rules! metrics {
+    ($($name:ident = $kind:ident, $otel:expr, $prometheus:literal, $unit:ident, $help:literal;)*) => {
+        $(#[doc = $help] pub const $name: Metric = Metric {
+            kind: Kind::$kind, otel: $otel, prometheus: $prometheus, unit: Unit::$unit, help: $help,
+        };)*
+
+        /// All metrics.
+        pub const METRICS: &[Metric] = &[$($name),*];
+    };
+}
+
+metrics! {
+    HTTP_SERVER_REQUEST_DURATION = Histogram, Some("http.server.request.duration"),
+        "http_server_request_duration_seconds", Seconds, "Duration of HTTP server requests";
+    HTTP_CLIENT_REQUEST_DURATION = Histogram, Some("http.client.request.duration"),
+        "http_client_request_duration_seconds", Seconds, "Duration of HTTP client requests";
+    HTTP_SERVER_REQUEST_BODY_SIZE = Histogram, Some("http.server.request.body.size"),
+        "http_server_request_body_size_bytes", Bytes, "Size of HTTP server request bodies on the wire";
+    HTTP_CLIENT_REQUEST_BODY_SIZE = Histogram, Some("http.client.request.body.size"),
+        "http_client_request_body_size_bytes", Bytes, "Size of HTTP client request bodies on the wire";
+    HTTP_SERVER_RESPONSE_BODY_SIZE = Histogram, Some("http.server.response.body.size"),
+        "http_server_response_body_size_bytes", Bytes, "Size of HTTP server response bodies on the wire";
+    HTTP_CLIENT_RESPONSE_BODY_SIZE = Histogram, Some("http.client.response.body.size"),
+        "http_client_response_body_size_bytes", Bytes, "Size of HTTP client response bodies on the wire";
+    HTTP_SERVER_QUEUE_DURATION = Histogram, Some("redtap.http.server.queue.duration"),
+        "redtap_http_server_queue_duration_seconds", Seconds,
+        "Time from a request's first byte to the application's read of it";
+    HTTP_SERVER_TIME_TO_FIRST_BYTE = Histogram, Some("redtap.http.server.time_to_first_byte"),
+        "redtap_http_server_time_to_first_byte_seconds", Seconds,
+        "Time from the application's read of a request to the answer's first byte";
+    HTTP_SERVER_TRANSFER_DURATION = Histogram, Some("redtap.http.server.transfer.duration"),
+        "redtap_http_server_transfer_duration_seconds", Seconds,
+        "Time from an answer's first byte to its last";
+    HTTP_SERVER_ACK_DURATION = Histogram, Some("redtap.http.server.ack.duration"),
+        "redtap_http_server_ack_duration_seconds", Seconds,
+        "Time from an answer's last byte to the client's acknowledgement of it";
+    STREAMS_OPENED = Counter, Some("redtap.streams.opened"), "redtap_streams_opened", One,
+        "Connections that became streams: WebSocket, other upgrades, CONNECT tunnels, server-sent events";
+    STREAMS_ACTIVE = Gauge, Some("redtap.streams.active"), "redtap_streams_active", One, "Streams now open";
+    STREAMS_BYTES = Counter, Some("redtap.streams.bytes"), "redtap_streams_bytes", Bytes,
+        "Payload bytes of streams, counted when a stream ends";
+    STREAMS_DURATION = Histogram, Some("redtap.streams.duration"), "redtap_streams_duration_seconds", Seconds,
+        "Life of streams, counted when a stream ends";
+    EXCHANGES = Counter, Some("redtap.exchanges"), "redtap_exchanges", One,
+        "Requests seen, by how they ended; the unobserved ones are in no other metric";
+    SEGMENTS = Counter, Some("redtap.segments"), "redtap_segments", One,
+        "TCP segments with payload that passed a hook";
+    SEGMENT_BYTES = Counter, Some("redtap.segment.bytes"), "redtap_segment_bytes", Bytes,
+        "Payload bytes of those segments";
+    SEGMENTS_ACCOUNTED = Counter, Some("redtap.segments.accounted"), "redtap_segments_accounted", One,
+        "Segments by what became of them, those dropped apart";
+    SEGMENTS_PENDING = Gauge, Some("redtap.segments.pending"), "redtap_segments_pending", One,
+        "Segments on their way from the kernel through the agent";
+    DROPPED = Counter, Some("redtap.dropped"), "redtap_dropped", One,
+        "What was lost to the agent, by what it was and why";
+    RECORDS = Counter, Some("redtap.records"), "redtap_records", One, "Kernel records read, by kind";
+    RECORDS_LATE = Counter, Some("redtap.records.late"), "redtap_records_late", One,
+        "Records that came after later ones of their flow had been handed on";
+    FLOWS = Gauge, Some("redtap.flows"), "redtap_flows", One, "Connections now followed, by state";
+    FLOWS_OPENED = Counter, Some("redtap.flows.opened"), "redtap_flows_opened", One,
+        "Connections that began to be followed";
+    FLOWS_CLOSED = Counter, Some("redtap.flows.closed"), "redtap_flows_closed", One,
+        "Followed connections that ended";
+    FLOWS_EVICTED = Counter, Some("redtap.flows.evicted"), "redtap_flows_evicted", One,
+        "Connections given up because the table of flows was full";
+    TABLE_ENTRIES = Gauge, Some("redtap.table.entries"), "redtap_table_entries", One,
+        "Entries of the agent's bounded tables";
+    TABLE_LIMIT = Gauge, Some("redtap.table.limit"), "redtap_table_limit", One,
+        "How many entries a table may have";
+    SERIES = Gauge, Some("redtap.series"), "redtap_series", One,
+        "Attribute sets in the request and stream metrics, by kind";
+    SERIES_OVERFLOWED = Counter, Some("redtap.series.overflowed"), "redtap_series_overflowed", One,
+        "Measurements that went to an overflow series because the series budget was spent";
+    PROGRAM_RUN = Counter, Some("redtap.program.run"), "redtap_program_run_seconds", Seconds,
+        "CPU time of each eBPF program, as the kernel measures it";
+    PROGRAM_RUNS = Counter, Some("redtap.program.runs"), "redtap_program_runs", One,
+        "Runs of each eBPF program, as the kernel counts them";
+    PROGRAM_ATTACHED = Gauge, Some("redtap.program.attached"), "redtap_program_attached", One,
+        "Whether each eBPF program is attached (1) or not (0)";
+    BUILD = Info, None, "redtap_build", One, "What this agent was built from";
+    PROCESS_CPU = Counter, None, "process_cpu_seconds", Seconds,
+        "User and system CPU time of the agent";
+    PROCESS_RESIDENT_MEMORY = Gauge, None, "process_resident_memory_bytes", Bytes,
+        "Resident memory of the agent";
+    PROCESS_OPEN_FDS = Gauge, None, "process_open_fds", One, "Open file descriptors of the agent";
+    PROCESS_START_TIME = Gauge, None, "process_start_time_seconds", Seconds,
+        "Start of the agent since the epoch";
+}
+
+impl Unit {
+    /// The suffix of a Prometheus name, without its underscore.
+    #[must_use]
+    pub const fn suffix(self) -> Option<&'static str> {
+        match self {
+            Self::One => None,
+            Self::Seconds => Some("seconds"),
+            Self::Bytes => Some("bytes"),
+        }
+    }
+}
+
+impl fmt::Display for ErrorType {
+    /// The value of `error.type`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(code) => write!(formatter, "{code}"),
+            Self::ConnectionReset => formatter.write_str("connection_reset"),
+            Self::ConnectionClosed => formatter.write_str("connection_closed"),
+            Self::ClientAbort => formatter.write_str("client_abort"),
+            Self::Timeout => formatter.write_str("timeout"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// The translation of the OpenTelemetry specification, without its `_total`.
+    fn translated(otel: &str, unit: Unit) -> String {
+        let mut name = otel.replace('.', "_");
+        if let Some(suffix) = unit.suffix()
+            && !name.split('_').any(|token| token == suffix)
+        {
+            name = format!("{name}_{suffix}");
+        }
+        name
+    }
+
+    #[test]
+    fn prometheus_names_are_the_translated_ones() {
+        for metric in METRICS {
+            if let Some(otel) = metric.otel {
+                assert_eq!(metric.prometheus, translated(otel, metric.unit));
+            }
+            if let Some(suffix) = metric.unit.suffix() {
+                assert!(metric.prometheus.ends_with(&format!("_{suffix}")), "{}", metric.prometheus);
+            }
+        }
+    }
+
+    #[test]
+    fn labels_are_the_translated_ones() {
+        for attribute in ATTRIBUTES {
+            let own = attribute.otel.strip_prefix("redtap.");
+            assert_eq!(attribute.label, own.unwrap_or(attribute.otel).replace('.', "_"));
+        }
+    }
+
+    #[test]
+    fn names_are_given_once() {
+        let metrics: HashSet<_> = METRICS.iter().map(|metric| metric.prometheus).collect();
+        assert_eq!(metrics.len(), METRICS.len());
+        let labels: HashSet<_> = ATTRIBUTES.iter().map(|attribute| attribute.label).collect();
+        assert_eq!(labels.len(), ATTRIBUTES.len());
+    }
+}

@@ -1,0 +1,3 @@
+module redtap.test/e2e
+
+go 1.19

@@ -1,0 +1,19 @@
+//! Fixtures of the end-to-end tests: an agent to watch, servers and clients to be watched, and ledgers to compare.
+//!
+//! The tests themselves lie in `tests/`; raw conversations are data, in `cases/`; programs in other languages in
+//! `programs/`.
+
+pub mod agent;
+pub mod clients;
+pub mod difference;
+pub mod gate;
+pub mod http;
+pub mod ledger;
+pub mod line;
+pub mod metrics;
+pub mod namespace;
+pub mod process;
+pub mod raw;
+pub mod redtap;
+pub mod servers;
+pub mod wait;

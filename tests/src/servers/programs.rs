@@ -1,0 +1,127 @@
+//! Servers of the languages' own libraries, and one on io_uring.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::{Server, document_root, loopback, program};
+use crate::gate::{built, cache, free_port, own, tool};
+use crate::process::{Place, Service, output};
+
+/// The version of uvicorn, and of what it parses HTTP with.
+const UVICORN: [&str; 2] = ["uvicorn==0.54.0", "h11==0.16.0"];
+
+/// Python's `http.server`, HTTP/1.1 with keep-alive.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn python(place: &Place) -> Server {
+    let directory = document_root();
+    let port = free_port();
+    let mut command = place.command(&tool("python3"));
+    command.args([
+        "-m",
+        "http.server",
+        &port.to_string(),
+        "--bind",
+        "127.0.0.1",
+        "--protocol",
+        "HTTP/1.1",
+        "--directory",
+    ]);
+    let service =
+        Service::start("python3 -m http.server", command.arg(directory.path()).env("PYTHONUNBUFFERED", "1"));
+    let service = match place {
+        Place::Host => service.ready_at(loopback(port)),
+        Place::Namespace(_) => {
+            service.wait_for_log("Serving HTTP");
+            service
+        }
+    };
+    Server { services: vec![service], ports: vec![port], directory }
+}
+
+/// uvicorn from PyPI, in a virtual environment of its own.
+pub(super) fn uvicorn() -> Server {
+    let environment = cache("venv");
+    let uvicorn = environment.join("bin/uvicorn");
+    if !uvicorn.is_file() {
+        output(Command::new(tool("python3")).args(["-m", "venv"]).arg(&environment));
+        output(Command::new(environment.join("bin/pip")).args(["install", "--quiet"]).args(UVICORN));
+    }
+    start("uvicorn", |port| {
+        let mut command = Place::Host.command(&uvicorn);
+        command.args([
+            "app:app",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--http",
+            "h11",
+            "--app-dir",
+        ]);
+        command.arg(own("programs"));
+        command
+    })
+}
+
+/// `node:http`.
+pub(super) fn node() -> Server {
+    start("node", |port| {
+        let mut command = Place::Host.command(&tool("node"));
+        command.arg(program("server.mjs")).args(["127.0.0.1", &port.to_string()]);
+        command
+    })
+}
+
+/// Go's `net/http`.
+pub(super) fn go() -> Server {
+    let server = go_program("server");
+    start("go", |port| {
+        let mut command = Place::Host.command(&server);
+        command.arg(loopback(port).to_string());
+        command
+    })
+}
+
+/// The client of Go's `net/http`, built.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn go_client() -> PathBuf {
+    go_program("client")
+}
+
+fn go_program(name: &str) -> PathBuf {
+    let directory = cache("go");
+    let mut build = Command::new(tool("go"));
+    build.args(["build", "-o"]).arg(&directory).arg("./...").current_dir(program("go"));
+    output(build.env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false"));
+    directory.join(name)
+}
+
+/// The JDK's `com.sun.net.httpserver`.
+pub(super) fn java() -> Server {
+    start("java", |port| {
+        let mut command = Place::Host.command(&tool("java"));
+        command.arg(program("Server.java")).args(["127.0.0.1", &port.to_string()]);
+        command
+    })
+}
+
+/// A server of ours whose sockets only io_uring touches.
+pub(super) fn uring() -> Server {
+    start("uring-server", |port| {
+        let mut command = Place::Host.command(&built("uring-server"));
+        command.arg(loopback(port).to_string());
+        command
+    })
+}
+
+fn start(name: &str, command: impl FnOnce(u16) -> Command) -> Server {
+    let port = free_port();
+    let service = Service::start(name, &mut command(port)).ready_at(loopback(port));
+    Server { services: vec![service], ports: vec![port], directory: crate::process::scratch() }
+}

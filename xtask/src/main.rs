@@ -1,0 +1,76 @@
+//! `cargo xtask`: sets up, builds, runs, tests and checks redtap. One file a verb.
+
+mod apt;
+mod build;
+mod fuzz;
+mod lint;
+mod process;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sets up, builds, runs, tests and checks redtap.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what building the kernel side needs, telling what and why first.
+    Setup,
+    /// Build the kernel side and the agent: target/release/redtap.
+    Build {
+        /// Without optimization: target/debug/redtap.
+        #[arg(long)]
+        debug: bool,
+    },
+    /// Set up, build, and run the agent as root, printing the exchanges it sees.
+    Run {
+        /// Flags of `redtap run`.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Set up, build, and run every test; the ones through the kernel when root.
+    Test {
+        /// Run only tests whose name contains this.
+        #[arg(long)]
+        filter: Option<String>,
+    },
+    /// Format, clippy of both sides, dependencies' licences and sources, the repository's own rules.
+    Lint,
+    /// Run every fuzz target from its seed corpus.
+    Fuzz {
+        /// How long to run each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Setup => setup::verb(),
+        Verb::Build { debug: false } => build::release().map(drop),
+        Verb::Build { debug: true } => build::debug().map(drop),
+        Verb::Run { args } => run::run(args),
+        Verb::Test { filter } => test::test(filter.as_deref()),
+        Verb::Lint => lint::lint(),
+        Verb::Fuzz { seconds } => fuzz::fuzz(seconds),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The workspace's directory.
+pub fn root() -> PathBuf {
+    let own = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let own = PathBuf::from(own);
+    own.parent().map(Path::to_path_buf).unwrap_or(own)
+}
+
+/// A binary that cargo built, `profile` being `release` or `debug`.
+///
+/// # Errors
+/// When it is not there.
+pub fn built(profile: &str, name: &str) -> Result<PathBuf> {
+    let binary = target()?.join(profile).join(name);
+    ensure!(binary.is_file(), "cargo did not leave {}", binary.display());
+    Ok(binary)
+}
+
+/// A directory for files that nobody looks at.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn scratch(name: &str) -> Result<PathBuf> {
+    let directory = target()?.join("xtask").join(name);
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// Cargo's target directory, which has this program as `debug/xtask`.
+fn target() -> Result<PathBuf> {
+    let own = env::current_exe().context("cannot find this program")?;
+    own.ancestors().nth(2).map(Path::to_path_buf).context("this program is not in a target directory")
+}

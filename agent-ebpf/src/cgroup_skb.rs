@@ -41,6 +41,14 @@ pub fn egress(ctx: SkBuffContext) -> i32 {
     PASS
 }
 
+/// What is to become of a segment.
+enum Plan<'a> {
+    /// It is accounted for.
+    Is(Disposition),
+    /// Payload from this offset on, at most so many bytes of it, goes into the ring, for this flow if it has one.
+    Ship(Segment, u32, u32, Option<&'a mut Flow>),
+}
+
 /// A segment on its way through the hook.
 struct Passing {
     skb: *mut __sk_buff,
@@ -69,17 +77,21 @@ unsafe fn observe<const EGRESS: bool>(skb: *mut __sk_buff) {
             return count::<EGRESS>(0, Disposition::Dropped(DropReason::Headers));
         };
         let len = headers.payload_len;
-        let mut passing = Passing { skb, sk, tcp, headers };
+        let passing = Passing { skb, sk, tcp, headers };
         if len == 0 {
             without_payload::<EGRESS>(&passing);
             return;
         }
-        let disposition = if !EGRESS && (*sk).state == TCP_LISTEN {
-            early(&mut passing)
+        let plan = if !EGRESS && (*sk).state == TCP_LISTEN {
+            early(&passing)
         } else if let Some(flow) = flow_or_new(sk.cast()) {
-            with_payload::<EGRESS>(&mut passing, flow)
+            with_payload::<EGRESS>(&passing, flow)
         } else {
-            Disposition::Dropped(DropReason::FlowStorage)
+            Plan::Is(Disposition::Dropped(DropReason::FlowStorage))
+        };
+        let disposition = match plan {
+            Plan::Is(disposition) => disposition,
+            Plan::Ship(header, offset, limit, flow) => ship(&passing, header, offset, limit, flow),
         };
         count::<EGRESS>(len, disposition);
     }
@@ -174,7 +186,7 @@ unsafe fn without_payload<const EGRESS: bool>(passing: &Passing) {
 
 /// Payload of a flow.
 #[inline(always)]
-unsafe fn with_payload<const EGRESS: bool>(passing: &mut Passing, flow: &mut Flow) -> Disposition {
+unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut Flow) -> Plan<'a> {
     // SAFETY: helpers get the program's context and the full socket.
     unsafe {
         let (seq, len, tcp_flags) =
@@ -183,13 +195,13 @@ unsafe fn with_payload<const EGRESS: bool>(passing: &mut Passing, flow: &mut Flo
         note_flags::<EGRESS>(flow, &passing.headers, &mut now);
         let direction = if EGRESS { &mut flow.tx } else { &mut flow.rx };
         let from = match direction.advance(seq, len) {
-            Fresh::Duplicate => return Disposition::Duplicate,
+            Fresh::Duplicate => return Plan::Is(Disposition::Duplicate),
             Fresh::From(offset) => offset,
         };
         let ends = tcp_flags & (tcp::FIN | tcp::RST) != 0;
         let silent = hint::OPAQUE | hint::STREAM;
         if flow.mode & silent != 0 && !ends {
-            return Disposition::Opaque;
+            return Plan::Is(Disposition::Opaque);
         }
         if !EGRESS {
             flow.state |= state::AWAITS_PICKUP;
@@ -201,7 +213,7 @@ unsafe fn with_payload<const EGRESS: bool>(passing: &mut Passing, flow: &mut Flo
             if let Some(hint) = HINTS.get(&cookie) {
                 flow.apply(hint);
                 if flow.mode & silent != 0 && !ends {
-                    return Disposition::Opaque;
+                    return Plan::Is(Disposition::Opaque);
                 }
             }
         }
@@ -213,14 +225,22 @@ unsafe fn with_payload<const EGRESS: bool>(passing: &mut Passing, flow: &mut Flo
             ship = Ship::Mark;
         }
         let (offset, limit) = match ship {
-            Ship::Body => return Disposition::Body,
+            Ship::Body => return Plan::Is(Disposition::Body),
             Ship::Mark => (if len > MARK_LEN { len - MARK_LEN } else { 0 }, MARK_LEN),
             Ship::Head(offset) => {
                 let capture = CAPTURE_LENGTH.load();
-                let whole = len - offset > capture
-                    && (flow.mode & hint::FULL != 0
-                        || emit::ends_in_empty_line(passing.skb, passing.headers.payload_offset, len));
-                (offset, if whole { MAX_CAPTURE } else { capture })
+                let mut limit = capture;
+                if len - offset > capture {
+                    if emit::ends_in_empty_line(passing.skb, passing.headers.payload_offset, len) {
+                        flow.state |= state::SUSPECT;
+                        limit = MAX_CAPTURE;
+                    } else if flow.mode & hint::FULL != 0
+                        || (flow.state & state::SUSPECT != 0 && flow.mode & hint::SINGLE == 0)
+                    {
+                        limit = MAX_CAPTURE;
+                    }
+                }
+                (offset, limit)
             }
         };
         if now == 0 {
@@ -236,20 +256,36 @@ unsafe fn with_payload<const EGRESS: bool>(passing: &mut Passing, flow: &mut Flo
             flow.state |= state::AWAITS_ACK;
         }
         let header = header::<EGRESS>(passing, flow, now);
-        match ship_windows(passing, header, offset, limit) {
-            Ok(()) => Disposition::Shipped,
-            Err(reason) => {
+        Plan::Ship(header, offset, limit, Some(flow))
+    }
+}
+
+/// Ships a segment's windows; a loss is remembered by the flow and told with its next record, together with what
+/// the lost header would have said of the application and the peer.
+#[inline(always)]
+unsafe fn ship(
+    passing: &Passing,
+    header: Segment,
+    offset: u32,
+    limit: u32,
+    flow: Option<&mut Flow>,
+) -> Disposition {
+    // SAFETY: forwards the contract.
+    match unsafe { ship_windows(passing, header, offset, limit) } {
+        Ok(()) => Disposition::Shipped,
+        Err(reason) => {
+            if let Some(flow) = flow {
                 flow.state |= state::LOSS;
-                // What the header would have said of the application and the peer is said by the next one.
                 flow.picked_up = header.picked_up;
                 flow.acked = header.acked;
-                Disposition::Dropped(reason)
             }
+            Disposition::Dropped(reason)
         }
     }
 }
 
-/// Ships the payload from `offset` on, at most `limit` bytes of it.
+/// Ships the payload from `offset` on, at most `limit` bytes of it; of a push that is cut off so, the last bytes
+/// too, which tell the end of a chunked body.
 #[inline(always)]
 unsafe fn ship_windows(
     passing: &Passing,
@@ -278,11 +314,22 @@ unsafe fn ship_windows(
         window.offset += WINDOW;
         window.available -= WINDOW;
         // SAFETY: forwards the contract.
-        if unsafe { emit::window(&window) }.is_err() {
+        if unsafe { emit::further_window(&window) }.is_err() {
             if let Some(stats) = stats() {
                 stats.windows_lost += 1;
             }
-            break;
+            return Ok(());
+        }
+    }
+    let cut = rest > limit && window.header.flags & (segment::PSH | segment::FIN) != 0;
+    if cut && rest - limit >= MARK_LEN {
+        window.offset = passing.headers.payload_len - MARK_LEN;
+        window.available = MARK_LEN;
+        // SAFETY: forwards the contract.
+        if unsafe { emit::mark(&window) }.is_err()
+            && let Some(stats) = stats()
+        {
+            stats.windows_lost += 1;
         }
     }
     Ok(())
@@ -291,14 +338,14 @@ unsafe fn ship_windows(
 /// Payload that completes a handshake: it comes by the listening socket. Shipped under a key that user space can
 /// make from the connection's addresses when it opens, a moment later.
 #[inline(always)]
-unsafe fn early(passing: &mut Passing) -> Disposition {
+unsafe fn early(passing: &Passing) -> Plan<'static> {
     // SAFETY: forwards the contract.
     unsafe {
         let headers = &passing.headers;
         let Some((low, peer_port, local_port)) =
             packet::early_tuple(passing.skb, headers.transport)
         else {
-            return Disposition::Dropped(DropReason::Headers);
+            return Plan::Is(Disposition::Dropped(DropReason::Headers));
         };
         let header = Segment {
             kind: redtap_ebpf::Kind::Segment as u8,
@@ -316,9 +363,6 @@ unsafe fn early(passing: &mut Passing) -> Disposition {
             srtt_us: 0,
             retransmits: 0,
         };
-        match ship_windows(passing, header, 0, CAPTURE_LENGTH.load()) {
-            Ok(()) => Disposition::Shipped,
-            Err(reason) => Disposition::Dropped(reason),
-        }
+        Plan::Ship(header, 0, CAPTURE_LENGTH.load(), None)
     }
 }

@@ -29,9 +29,21 @@ pub struct Window {
 /// Hides a value's origin from the compiler, so that the comparison that follows stays in the program: the
 /// verifier does not see what the optimiser knows.
 #[inline(always)]
-fn opaque(value: u32) -> u32 {
+fn opaque(value: u64) -> u64 {
     // SAFETY: reads a live local.
     unsafe { core::ptr::read_volatile(&value) }
+}
+
+/// Copies a record word by word: a plain copy would become a call of a loop over bytes wherever the compiler
+/// knows some of them to be zero.
+#[inline(always)]
+unsafe fn copy_words<T>(to: *mut T, from: &T) {
+    const { assert!(size_of::<T>() % 8 == 0 && align_of::<T>() == 8) }
+    let (to, from) = (to.cast::<u64>(), core::ptr::from_ref(from).cast::<u64>());
+    for word in 0..size_of::<T>() / 8 {
+        // SAFETY: both are valid for the size of a `T`, which is a whole number of words without padding.
+        unsafe { to.add(word).write(core::ptr::read_volatile(from.add(word))) };
+    }
 }
 
 /// Reserves `$size` bytes of this CPU's ring. A macro, because the helper wants the size as an immediate.
@@ -72,18 +84,22 @@ macro_rules! window_of_class {
             const CLASS: u32 = $class;
             let (ring, record) = reserve!(size_of::<Segment>() as u32 + CLASS)?;
             let wanted = if window.available > CLASS { CLASS } else { window.available };
-            let length = opaque(wanted);
             let segment = record.cast::<Segment>();
             // SAFETY: the record has room for the header and CLASS bytes; `length` is proven to lie in 1..=CLASS,
             // as 5.10 asks of `bpf_skb_load_bytes`.
             unsafe {
-                if length == 0 || length > CLASS {
+                copy_words(segment, &window.header);
+                addr_of_mut!((*segment).captured).write(wanted as u16);
+                addr_of_mut!((*segment).offset).write(window.offset);
+                // Kernels before 6.6 do not learn from a comparison with zero that a length is at least 1, so the
+                // bound is put on the length less one; and they forget it of a copy kept on the stack, so nothing
+                // stands between the comparison and the call.
+                let last = opaque(u64::from(wanted).wrapping_sub(1));
+                if last >= u64::from(CLASS) {
                     bpf_ringbuf_discard(record, 0);
                     return Err(DropReason::Copy);
                 }
-                segment.write(window.header);
-                addr_of_mut!((*segment).captured).write(length as u16);
-                addr_of_mut!((*segment).offset).write(window.offset);
+                let length = (last + 1) as u32;
                 let from = window.payload_offset + window.offset;
                 if bpf_skb_load_bytes(window.skb.cast(), from, segment.add(1).cast(), length) != 0 {
                     bpf_ringbuf_discard(record, 0);
@@ -121,13 +137,28 @@ pub unsafe fn window(window: &Window) -> Result<(), DropReason> {
     }
 }
 
+/// Ships a later window of the same segment, always as the largest record: one shape keeps the loop around it
+/// within the verifier's budget.
+#[inline(always)]
+pub unsafe fn further_window(window: &Window) -> Result<(), DropReason> {
+    // SAFETY: forwards the contract.
+    unsafe { window_whole(window) }
+}
+
+/// Ships the last bytes of a segment.
+#[inline(always)]
+pub unsafe fn mark(window: &Window) -> Result<(), DropReason> {
+    // SAFETY: forwards the contract.
+    unsafe { window_8(window) }
+}
+
 /// Ships a segment without payload.
 #[inline(always)]
 pub unsafe fn bare(header: &Segment) -> Result<(), DropReason> {
     let (ring, record) = reserve!(size_of::<Segment>())?;
     // SAFETY: the record has room for the header.
     unsafe {
-        record.cast::<Segment>().write(*header);
+        copy_words(record.cast::<Segment>(), header);
         submit(ring, record, false);
     }
     Ok(())
@@ -140,7 +171,7 @@ pub unsafe fn plain<T: Copy>(value: &T, wake: bool) {
         Ok((ring, record)) => {
             // SAFETY: the record has room for a `T`.
             unsafe {
-                record.cast::<T>().write(*value);
+                copy_words(record.cast::<T>(), value);
                 submit(ring, record, wake);
             }
         }

@@ -28,6 +28,9 @@ pub mod state {
     pub const ACTIVE: u32 = 1 << 8;
     /// This socket was accepted.
     pub const PASSIVE: u32 = 1 << 9;
+    /// A segment longer than the capture ended in an empty line: a long head, or many short ones, whose answers
+    /// may then share a segment too.
+    pub const SUSPECT: u32 = 1 << 10;
 }
 
 /// Bits of [`Hint::flags`] and [`Flow::mode`].
@@ -38,6 +41,8 @@ pub mod hint {
     pub const STREAM: u32 = 1 << 2;
     /// Messages follow one another without the direction turning: every byte is shipped.
     pub const FULL: u32 = 1 << 3;
+    /// What looked like several messages was one with a long head.
+    pub const SINGLE: u32 = 1;
     /// [`super::Hint::rx_skip_to`] is meant.
     pub const RX_SKIP: u32 = 1 << 4;
     /// [`super::Hint::tx_skip_to`] is meant.
@@ -47,7 +52,7 @@ pub mod hint {
     /// [`super::Hint::tx_bulk_at`] is meant.
     pub const TX_BULK: u32 = 1 << 7;
     /// The bits that stay with the flow.
-    pub const STICKY: u32 = OPAQUE | STREAM | FULL;
+    pub const STICKY: u32 = OPAQUE | STREAM | FULL | SINGLE;
 }
 
 /// What user space has learnt of a flow, told to the kernel under the socket's cookie.

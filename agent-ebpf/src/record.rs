@@ -165,8 +165,8 @@ layout! {
         pub old_state: u8,
         /// Zero.
         pub reserved: u8,
-        /// Socket error, where the kernel tells; 0 otherwise.
-        pub error: u32,
+        /// Retransmitted segments that were not acknowledged: with neither FIN nor RST, the peer has vanished.
+        pub unanswered: u32,
         /// The socket's cookie.
         pub cookie: u64,
         /// When.

@@ -119,7 +119,7 @@ unsafe fn end(ops: *mut bpf_sock_ops, flow: &mut Flow) {
             flags,
             old_state: (*ops).__bindgen_anon_1.args[0] as u8,
             reserved: 0,
-            error: 0,
+            unanswered: (*ops).retrans_out,
             cookie,
             time: now,
             rx_bytes: flow.rx.bytes,

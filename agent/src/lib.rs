@@ -19,4 +19,6 @@ pub mod reader;
 pub mod record;
 pub mod red;
 pub mod semconv;
+#[cfg(test)]
+mod testing;
 pub mod time;

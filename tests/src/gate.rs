@@ -1,7 +1,9 @@
 //! What a test needs from its host, and saying so when it is not there.
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +15,8 @@ pub struct Turn {
     /// The agent's binary.
     pub redtap: PathBuf,
     _alone: MutexGuard<'static, ()>,
+    /// The same among the test runs of this host, which see one another's traffic.
+    _alone_here: File,
 }
 
 /// Takes this test's turn, or tells that the test is left out: privileged tests run under `REDTAP_PRIVILEGED=1` with
@@ -29,7 +33,10 @@ pub fn privileged(test: &str) -> Option<Turn> {
     }
     let redtap = std::env::var_os("REDTAP_BIN").map(PathBuf::from).expect("REDTAP_BIN names the agent's binary");
     assert!(redtap.is_file(), "REDTAP_BIN: no file {}", redtap.display());
-    Some(Turn { redtap, _alone: TURN.lock().unwrap_or_else(PoisonError::into_inner) })
+    let alone = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let here = File::create(std::env::temp_dir().join("redtap-e2e.lock")).expect("a file to lock");
+    here.lock().expect("a lock");
+    Some(Turn { redtap, _alone: alone, _alone_here: here })
 }
 
 /// The path of a program that must be installed.
@@ -46,14 +53,32 @@ pub fn tool(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("missing tool {name}: `cargo xtask test` installs it"))
 }
 
-/// A TCP port that nobody listens on now, on any address.
+/// A listener on a free port that this process never listened on before: ports tell the stories apart.
+///
+/// # Panics
+/// When the host has none.
+#[must_use]
+pub fn fresh_listener(address: IpAddr) -> TcpListener {
+    static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
+    // Kept, lest the kernel gives the same again.
+    let mut refused = Vec::new();
+    loop {
+        let listener = TcpListener::bind((address, 0)).expect("a free port");
+        if used.insert(listener.local_addr().expect("a bound address").port()) {
+            return listener;
+        }
+        refused.push(listener);
+    }
+}
+
+/// A port that nobody listens on, and that this process never used before.
 ///
 /// # Panics
 /// When the host has none.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0")).expect("a free port");
-    listener.local_addr().expect("a bound address").port()
+    fresh_listener(Ipv4Addr::LOCALHOST.into()).local_addr().expect("a bound address").port()
 }
 
 /// The directory of the binaries that cargo builds beside the tests.

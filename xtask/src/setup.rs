@@ -30,21 +30,19 @@ pub fn setup() -> Result<Compiler> {
 }
 
 /// Programs that the tests through the kernel run, and the packages that bring them.
-const TEST_PROGRAMS: [(&str, &str); 14] = [
-    ("nginx", "nginx-light"),
+const TEST_PROGRAMS: [(&str, &str); 12] = [
+    ("nginx", "nginx"),
     ("apache2", "apache2-bin"),
     ("haproxy", "haproxy"),
-    ("wrk", "wrk"),
-    ("ab", "apache2-utils"),
-    ("curl", "curl"),
-    ("ip", "iproute2"),
-    ("tc", "iproute2"),
-    ("nsenter", "util-linux"),
     ("python3", "python3"),
     ("node", "nodejs"),
-    ("npm", "npm"),
     ("go", "golang-go"),
     ("javac", "default-jdk-headless"),
+    ("curl", "curl"),
+    ("wrk", "wrk"),
+    ("ip", "iproute2"),
+    ("setpriv", "util-linux"),
+    ("bpftool", "bpftool"),
 ];
 
 /// Installs the servers and clients that the tests through the kernel run.
@@ -54,7 +52,6 @@ const TEST_PROGRAMS: [(&str, &str); 14] = [
 pub fn setup_tests() -> Result<()> {
     let mut packages: Vec<&str> =
         TEST_PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
-    packages.dedup();
     // Debian's python3 makes no virtual environments without it, another's does.
     if !succeeds(command("python3").args(["-c", "import ensurepip, venv"])) {
         packages.push("python3-venv");

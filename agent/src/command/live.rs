@@ -68,12 +68,7 @@ pub fn pipeline(
     Pipeline::new(pipeline::Options {
         table: Table::new(limits, printer.is_some()),
         identities,
-        registry: red::Registry::new(red::Options {
-            series_per_service: config.series_per_service,
-            series_total: config.series_total,
-            server_addresses: red::SERVER_ADDRESSES,
-            timings: config.timings,
-        }),
+        registry: red::Registry::new(config.red()),
         printer,
         wall,
         own_pid,

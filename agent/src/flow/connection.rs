@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Bytes of a direction that are looked at before a connection from its start is taken for another protocol.
-const MAX_UNDECIDED: usize = 64 * 1024;
+const MAX_UNDECIDED: usize = super::stream::MAX_HEAD;
 
 /// Windows without a recognisable head after which a connection seen from its middle is taken for another
 /// protocol.
@@ -268,42 +268,65 @@ impl Flow {
 
     /// Looks for a protocol's beginning.
     fn recognise(&mut self, direction: Direction, window: &Window<'_>, output: &mut Output) -> Verdict {
-        let stream = match direction {
-            Direction::Rx => &mut self.rx,
-            Direction::Tx => &mut self.tx,
-        };
-        let segments = match self.parser {
-            Parser::Undecided { segments, .. } => segments,
-            Parser::Http1(_) | Parser::Opaque => 0,
-        };
-        let kept = stream.keep(window, MAX_UNDECIDED);
-        if !kept {
-            if self.from_start && stream.unused().len() >= MAX_UNDECIDED {
+        // The other side spoke and is answered: what it said is all there is to tell it by.
+        if let Some(verdict) = self.adopt_partial(direction.other(), window.time, output) {
+            self.payload(direction, window, 0, false, output);
+            return verdict;
+        }
+        let from_start = self.from_start;
+        let stream = self.stream(direction);
+        let alone = http1::recognise(window.bytes);
+        if !from_start && !stream.unused().is_empty() && alone.is_some_head() {
+            stream.restart(window);
+        }
+        if !stream.keep(window, MAX_UNDECIDED) {
+            if let Some(verdict) = self.adopt_partial(direction, window.time, output) {
+                self.payload(direction, window, 0, false, output);
+                return verdict;
+            }
+            if from_start && self.stream(direction).unused().len() >= MAX_UNDECIDED {
                 return self.becomes_opaque();
             }
             self.from_start = false;
+            let stream = self.stream(direction);
             stream.restart(window);
             stream.keep(window, MAX_UNDECIDED);
         }
-        let (requests, found) = match http1::recognise(stream.unused()) {
-            Recognition::NeedMore => return Verdict::default(),
-            Recognition::Request => (direction, true),
-            Recognition::Response => (direction.other(), true),
-            Recognition::No => (direction, false),
-        };
-        if found {
-            let mut connection = Connection::new(requests, self.from_start);
-            let fed = stream.replay(direction, &mut connection, output, window.time);
-            let other = match direction {
-                Direction::Rx => &mut self.tx,
-                Direction::Tx => &mut self.rx,
-            };
-            if fed == Fed::Parsed {
-                other.replay(direction.other(), &mut connection, output, window.time);
-            }
-            self.parser = Parser::Http1(connection);
-            return Verdict { parsed: segments, opaque: 0 };
+        match http1::recognise(self.stream(direction).unused()) {
+            Recognition::NeedMore => Verdict::default(),
+            Recognition::Request => self.adopt(direction, window.time, output),
+            Recognition::Response => self.adopt(direction.other(), window.time, output),
+            Recognition::No => self.strange(direction, window),
         }
+    }
+
+    /// A head that is longer than what was captured of it begins one side.
+    fn adopt_partial(&mut self, direction: Direction, now: Nanos, output: &mut Output) -> Option<Verdict> {
+        let requests = match http1::recognise_partial(self.stream(direction).unused()) {
+            Recognition::Request => direction,
+            Recognition::Response => direction.other(),
+            Recognition::NeedMore | Recognition::No => return None,
+        };
+        Some(self.adopt(requests, now, output))
+    }
+
+    /// It is HTTP/1, and requests take this direction.
+    fn adopt(&mut self, requests: Direction, now: Nanos, output: &mut Output) -> Verdict {
+        let parsed = self.undecided_segments();
+        let mut connection = Connection::new(requests, self.from_start);
+        for direction in [requests, requests.other()] {
+            if self.stream(direction).replay(direction, &mut connection, output, now) == Fed::Invalid {
+                self.parser = Parser::Opaque;
+                return Verdict { parsed, opaque: 0 };
+            }
+        }
+        self.parser = Parser::Http1(connection);
+        Verdict { parsed, opaque: 0 }
+    }
+
+    /// The window begins no message.
+    fn strange(&mut self, direction: Direction, window: &Window<'_>) -> Verdict {
+        let stream = self.stream(direction);
         stream.restart(window);
         stream.skip_window(window);
         if self.from_start {
@@ -316,6 +339,13 @@ impl Flow {
             }
         }
         Verdict::default()
+    }
+
+    const fn stream(&mut self, direction: Direction) -> &mut Stream {
+        match direction {
+            Direction::Rx => &mut self.rx,
+            Direction::Tx => &mut self.tx,
+        }
     }
 
     fn becomes_opaque(&mut self) -> Verdict {
@@ -345,6 +375,10 @@ impl Flow {
             (true, Direction::Rx) => FIN_RX,
             (true, Direction::Tx) => FIN_TX,
         };
+        let stream = self.stream(direction);
+        if stream.is_started() {
+            stream.reaches(header.seq, header.length);
+        }
         let mut end = self.end(Nanos(header.time));
         let Parser::Http1(connection) = &mut self.parser else { return };
         if !is_fin {
@@ -354,13 +388,11 @@ impl Flow {
             }
             return;
         }
-        let server_side = match connection.role() {
-            crate::exchange::Role::Server => Direction::Tx,
-            crate::exchange::Role::Client => Direction::Rx,
-        };
         let stream = if direction == Direction::Rx { &self.rx } else { &self.tx };
-        if direction == server_side && !stream.holds() {
+        if connection.is_from_server(direction) && !stream.holds() {
             connection.server_closes(&end, output);
+        } else if !self.from_start && self.ended & (FIN_RX | FIN_TX) == FIN_RX | FIN_TX {
+            connection.close(&end, output);
         }
     }
 
@@ -391,6 +423,9 @@ impl Flow {
         end.rst = match closed.flags {
             flags if flags & closed::RST_RECEIVED != 0 => Some(Direction::Rx),
             flags if flags & closed::RST_SENT != 0 => Some(Direction::Tx),
+            // A socket that closes with neither of them seen was broken off at this end: its RST comes after the
+            // state changes, or not at all. Not so where the peer has vanished.
+            _ if end.first_fin.is_none() && closed.unanswered == 0 => Some(Direction::Tx),
             _ => None,
         };
         self.ends(&end, closed.picked_up, output)
@@ -439,6 +474,8 @@ impl Flow {
                     next.flags |= hint::STREAM;
                 } else if connection.is_pipelined() {
                     next.flags |= hint::FULL;
+                } else if connection.has_long_head() {
+                    next.flags |= hint::SINGLE;
                 }
                 if let Some(to) = skip(&self.rx, &mut self.told_skip[0]) {
                     next.flags |= hint::RX_SKIP;

@@ -11,7 +11,7 @@ const MAX_HELD: usize = 32;
 
 /// The longest message head that is put together from several segments; longer ones are told as partial. The
 /// same as the longest capture of one segment.
-const MAX_HEAD: usize = 128 * 1024;
+pub const MAX_HEAD: usize = redtap_ebpf::MAX_CAPTURE as usize;
 
 /// A captured window of a segment.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +125,15 @@ impl Stream {
             bytes: window.bytes.into(),
         });
         true
+    }
+
+    /// A segment without captured payload shows how far the stream has come; one that lies where no window can is
+    /// not believed.
+    pub fn reaches(&mut self, seq: u32, length: u32) {
+        let end = self.position(seq) + u64::from(length);
+        if end - self.end.min(end) < u64::from(redtap_ebpf::Direction::MAX_WINDOW) {
+            self.end = self.end.max(end);
+        }
     }
 
     /// Whether windows wait for a hole to fill.

@@ -36,7 +36,7 @@ pub struct Probes {
     ebpf: Ebpf,
     programs: Vec<Status>,
     /// Program statistics stay on for as long as this is open.
-    _measuring: Option<std::os::fd::OwnedFd>,
+    measuring: Option<std::os::fd::OwnedFd>,
 }
 
 /// The maps' user-space ends, each with one owner.
@@ -80,7 +80,7 @@ impl Probes {
         };
         let measuring = options.measure.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()).flatten();
         let mut probes =
-            Self { ebpf, programs: Vec::with_capacity(PROGRAMS.len()), _measuring: measuring };
+            Self { ebpf, programs: Vec::with_capacity(PROGRAMS.len()), measuring: measuring };
         probes.attach_all(options, kernel_btf.as_ref(), by_map.is_some())?;
         Ok((probes, ends))
     }
@@ -91,14 +91,17 @@ impl Probes {
         &self.programs
     }
 
-    /// Run time (ns) and run count of an attached program; zero unless the kernel's program statistics are on.
+    /// Run time (ns) and run count of an attached program, if programs are measured.
     #[must_use]
     pub fn run_stats(&self, name: &str) -> Option<(u64, u64)> {
+        self.measuring.as_ref()?;
         let info = self.ebpf.program(name)?.info().ok()?;
         let time = u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX);
         Some((time, info.run_count()))
     }
 
+    /// Loads every program, then attaches them in one go: loading takes the verifier's time, and half a connection
+    /// would pass unseen meanwhile.
     fn attach_all(
         &mut self,
         options: &Options,
@@ -107,15 +110,21 @@ impl Probes {
     ) -> Result<(), Error> {
         let cgroup = File::open(&options.cgroup)
             .map_err(|source| Error::Cgroup { path: options.cgroup.clone(), source })?;
-        for program in &PROGRAMS {
-            let unused = if pickup_by_map { "pickup_btf" } else { "pickup_raw" };
-            let state = if program.name == unused {
-                State::NotNeeded
-            } else {
-                match self.attach(program, &cgroup, kernel_btf) {
+        let unused = if pickup_by_map { "pickup_btf" } else { "pickup_raw" };
+        let loaded: Vec<_> = PROGRAMS
+            .iter()
+            .map(|program| match program.name == unused {
+                true => (program, None),
+                false => (program, Some(self.load_program(program, kernel_btf))),
+            })
+            .collect();
+        for (program, loaded) in loaded {
+            let state = match loaded {
+                None => State::NotNeeded,
+                Some(loaded) => match loaded.and_then(|()| self.attach(program, &cgroup)) {
                     Ok(()) => State::Attached,
                     Err(reason) => State::Refused(reason),
-                }
+                },
             };
             if let (State::Refused(reason), true) = (&state, program.required) {
                 return Err(Error::NothingWorks(format!("{}: {reason}", program.name)));
@@ -125,36 +134,40 @@ impl Probes {
         Ok(())
     }
 
-    fn attach(&mut self, program: &Program, cgroup: &File, btf: Option<&Btf>) -> Result<(), String> {
-        let loaded = self.ebpf.program_mut(program.name).ok_or("not in the object")?;
-        let mode = CgroupAttachMode::Single;
-        match (program.hook, loaded) {
-            (Hook::CgroupSkb(direction), AyaProgram::CgroupSkb(skb)) => {
-                skb.load().map_err(refused_load)?;
-                skb.attach(cgroup, direction, mode).map(drop).map_err(refused_attach)
+    fn load_program(&mut self, program: &Program, btf: Option<&Btf>) -> Result<(), String> {
+        match self.ebpf.program_mut(program.name).ok_or("not in the object")? {
+            AyaProgram::CgroupSkb(skb) => skb.load().map_err(refused_load),
+            AyaProgram::SockOps(ops) => ops.load().map_err(refused_load),
+            AyaProgram::CgroupSockAddr(addr) => addr.load().map_err(refused_load),
+            AyaProgram::RawTracePoint(tracepoint) => tracepoint.load().map_err(refused_load),
+            // It may be loaded already: trying it is how its variant was chosen.
+            AyaProgram::BtfTracePoint(tracepoint) if tracepoint.fd().is_ok() => Ok(()),
+            AyaProgram::BtfTracePoint(tracepoint) => {
+                let Hook::BtfTracePoint(name) = program.hook else { return Err("no tracepoint is named".to_owned()) };
+                let btf = btf.ok_or("the kernel offers no BTF (/sys/kernel/btf/vmlinux)")?;
+                tracepoint.load(name, btf).map_err(refused_load)
             }
-            (Hook::SockOps, AyaProgram::SockOps(ops)) => {
-                ops.load().map_err(refused_load)?;
-                ops.attach(cgroup, mode).map(drop).map_err(refused_attach)
-            }
-            (Hook::CgroupSockAddr, AyaProgram::CgroupSockAddr(addr)) => {
-                addr.load().map_err(refused_load)?;
-                addr.attach(cgroup, mode).map(drop).map_err(refused_attach)
-            }
-            (Hook::BtfTracePoint(name), AyaProgram::BtfTracePoint(tracepoint)) => {
-                if tracepoint.fd().is_err() {
-                    tracepoint
-                        .load(name, btf.ok_or("the kernel offers no BTF (/sys/kernel/btf/vmlinux)")?)
-                        .map_err(refused_load)?;
-                }
-                tracepoint.attach().map(drop).map_err(refused_attach)
-            }
-            (Hook::RawTracePoint(name), AyaProgram::RawTracePoint(tracepoint)) => {
-                tracepoint.load().map_err(refused_load)?;
-                tracepoint.attach(name).map(drop).map_err(refused_attach)
-            }
-            (hook, _) => Err(format!("the object has it for another hook than {hook:?}")),
+            _ => Err("of a kind that is not known here".to_owned()),
         }
+    }
+
+    fn attach(&mut self, program: &Program, cgroup: &File) -> Result<(), String> {
+        let loaded = self.ebpf.program_mut(program.name).ok_or("not in the object")?;
+        // A link lets programs of others run beside it, whatever the mode; the kernel refuses flags on a link.
+        let mode = CgroupAttachMode::Single;
+        let attached = match (program.hook, loaded) {
+            (Hook::CgroupSkb(direction), AyaProgram::CgroupSkb(skb)) => {
+                skb.attach(cgroup, direction, mode).map(drop)
+            }
+            (Hook::SockOps, AyaProgram::SockOps(ops)) => ops.attach(cgroup, mode).map(drop),
+            (Hook::CgroupSockAddr, AyaProgram::CgroupSockAddr(addr)) => addr.attach(cgroup, mode).map(drop),
+            (Hook::BtfTracePoint(_), AyaProgram::BtfTracePoint(tracepoint)) => tracepoint.attach().map(drop),
+            (Hook::RawTracePoint(name), AyaProgram::RawTracePoint(tracepoint)) => {
+                tracepoint.attach(name).map(drop)
+            }
+            (hook, _) => return Err(format!("the object has it for another hook than {hook:?}")),
+        };
+        attached.map_err(refused_attach)
     }
 }
 

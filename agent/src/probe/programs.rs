@@ -32,23 +32,39 @@ pub struct Program {
     pub required: bool,
 }
 
-/// Every program, in the order of attachment: those that tell of connections come before those that tell of
-/// their bytes.
+/// Every program, in the order of attachment: those that tell of bytes come before those that tell of connections, so
+/// that a connection whose handshake was seen was seen whole.
 pub const PROGRAMS: [Program; 9] = [
     Program {
-        name: "sched_process_exec",
-        hook: Hook::RawTracePoint("sched_process_exec"),
-        gives: "names of processes from their first moment",
-        needs: "raw tracepoints",
-        lost: "services of processes that live for milliseconds go by their thread's name",
+        name: "ingress",
+        hook: Hook::CgroupSkb(aya::programs::CgroupSkbAttachType::Ingress),
+        gives: "what sockets receive",
+        needs: "cgroup v2, socket storage in cgroup_skb (Linux 5.10)",
+        lost: "everything",
+        required: true,
+    },
+    Program {
+        name: "egress",
+        hook: Hook::CgroupSkb(aya::programs::CgroupSkbAttachType::Egress),
+        gives: "what sockets send",
+        needs: "cgroup v2, socket storage in cgroup_skb (Linux 5.10)",
+        lost: "everything",
+        required: true,
+    },
+    Program {
+        name: "pickup_btf",
+        hook: Hook::BtfTracePoint("tcp_rcv_space_adjust"),
+        gives: "when the application picked a request up, and which process did",
+        needs: "kernel BTF, Linux 5.11",
+        lost: "no queue times; server processes of accepted connections are unknown",
         required: false,
     },
     Program {
-        name: "sched_process_exit",
-        hook: Hook::RawTracePoint("sched_process_exit"),
-        gives: "ends of processes",
-        needs: "raw tracepoints",
-        lost: "processes are forgotten by age alone",
+        name: "pickup_raw",
+        hook: Hook::RawTracePoint("tcp_rcv_space_adjust"),
+        gives: "the same, where tracing programs cannot reach socket storage",
+        needs: "kernel BTF",
+        lost: "as pickup_btf",
         required: false,
     },
     Program {
@@ -76,36 +92,20 @@ pub const PROGRAMS: [Program; 9] = [
         required: false,
     },
     Program {
-        name: "pickup_btf",
-        hook: Hook::BtfTracePoint("tcp_rcv_space_adjust"),
-        gives: "when the application picked a request up, and which process did",
-        needs: "kernel BTF, Linux 5.11",
-        lost: "no queue times; server processes of accepted connections are unknown",
+        name: "sched_process_exec",
+        hook: Hook::RawTracePoint("sched_process_exec"),
+        gives: "names of processes from their first moment",
+        needs: "raw tracepoints",
+        lost: "services of processes that live for milliseconds go by their thread's name",
         required: false,
     },
     Program {
-        name: "pickup_raw",
-        hook: Hook::RawTracePoint("tcp_rcv_space_adjust"),
-        gives: "the same, where tracing programs cannot reach socket storage",
-        needs: "kernel BTF",
-        lost: "as pickup_btf",
+        name: "sched_process_exit",
+        hook: Hook::RawTracePoint("sched_process_exit"),
+        gives: "ends of processes",
+        needs: "raw tracepoints",
+        lost: "processes are forgotten by age alone",
         required: false,
-    },
-    Program {
-        name: "egress",
-        hook: Hook::CgroupSkb(aya::programs::CgroupSkbAttachType::Egress),
-        gives: "what sockets send",
-        needs: "cgroup v2, socket storage in cgroup_skb (Linux 5.10)",
-        lost: "everything",
-        required: true,
-    },
-    Program {
-        name: "ingress",
-        hook: Hook::CgroupSkb(aya::programs::CgroupSkbAttachType::Ingress),
-        gives: "what sockets receive",
-        needs: "cgroup v2, socket storage in cgroup_skb (Linux 5.10)",
-        lost: "everything",
-        required: true,
     },
 ];
 

@@ -88,6 +88,14 @@ pub enum Recognition {
     No,
 }
 
+impl Recognition {
+    /// Whether a message begins.
+    #[must_use]
+    pub const fn is_some_head(self) -> bool {
+        matches!(self, Self::Request | Self::Response)
+    }
+}
+
 /// How a connection ended, or half-ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct End {

@@ -1,12 +1,13 @@
 //! Both ends of one TCP connection over loopback.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
 use super::{End, Side};
+use crate::gate::fresh_listener;
 use crate::wait::PATIENCE;
 
 /// What is written at once: one segment on loopback, and less than any socket buffer.
@@ -43,7 +44,7 @@ impl Wire {
             Family::V6 => (IpAddr::from(Ipv6Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)),
             Family::Mapped => (IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from(Ipv4Addr::LOCALHOST)),
         };
-        let listener = TcpListener::bind((listen, 0)).expect("a listener");
+        let listener = fresh_listener(listen);
         let port = listener.local_addr().expect("a bound address").port();
         let client = TcpStream::connect_timeout(&SocketAddr::new(connect, port), PATIENCE).expect("a connection");
         let (server, _) = listener.accept().expect("a connection");

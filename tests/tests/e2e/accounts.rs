@@ -1,6 +1,6 @@
 //! The agent's own accounts: streams, flows that are not HTTP, and that these cost nothing.
 
-use redtap_tests::agent::Agent;
+use redtap_tests::agent::{Agent, exchanges_at};
 use redtap_tests::gate::{self, own};
 use redtap_tests::line::{ROLES, Role};
 use redtap_tests::metrics::Scrape;
@@ -93,8 +93,8 @@ fn an_open_stream_is_active() {
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         true,
     );
-    agent.fence();
-    assert_eq!(agent.exchanges(wire.port()).len(), 2, "an upgrade is told when it happens");
+    // While it is open: an upgrade is told when it happens.
+    agent.until("the upgrade at both sides", |lines| (exchanges_at(lines, wire.port()).len() == 2).then_some(()));
     let active = |scrape: &Scrape| scrape.count("redtap_streams_active", &[("kind", "websocket")]);
     assert_eq!(active(&agent.scrape()), 2);
     drop(wire);

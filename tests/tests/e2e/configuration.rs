@@ -18,7 +18,7 @@ const MISTAKE: Mistake = Mistake { flags: &[], environment: &[], file: "", told:
 const MISTAKES: [Mistake; 12] = [
     Mistake { flags: &["--captur-length", "4096"], told: &["--captur-length", "--capture-length"], ..MISTAKE },
     Mistake { flags: &["--capture-length", "many"], told: &["--capture-length", "many"], ..MISTAKE },
-    Mistake { flags: &["--capture-length", "1MiB"], told: &["--capture-length", "1MiB", "65536"], ..MISTAKE },
+    Mistake { flags: &["--capture-length", "1MiB"], told: &["--capture-length", "1MiB", "64KiB"], ..MISTAKE },
     Mistake { flags: &["--ring-size", "5000"], told: &["--ring-size", "5000", "power of two"], ..MISTAKE },
     Mistake { flags: &["--print", "jsn"], told: &["--print", "jsn", "json"], ..MISTAKE },
     Mistake { flags: &["--request-timeout", "5x"], told: &["--request-timeout", "5x"], ..MISTAKE },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -112,10 +112,15 @@ fn times_are_those_of_the_packets() {
     let agent = Agent::start(&turn.redtap, &[]);
     /// Long enough to be told from scheduling.
     const PAUSE: Duration = Duration::from_millis(60);
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let listener = gate::fresh_listener([127, 0, 0, 1].into());
     let port = listener.local_addr().expect("a bound address").port();
     let mut client = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     let (mut server, _) = listener.accept().expect("a connection");
+    for stream in [&client, &server] {
+        stream.set_read_timeout(Some(wait::PATIENCE)).expect("a time limit");
+    }
+    let head = b"POST /timed HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
     let begin = Instant::now();
     #[expect(clippy::disallowed_methods, reason = "the pause is what is measured, not what is waited for")]
     let pause = || {
@@ -123,16 +128,16 @@ fn times_are_those_of_the_packets() {
         std::thread::sleep(PAUSE);
         start.elapsed()
     };
-    client.write_all(b"POST /timed HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab").expect("a send");
+    client.write_all(&[head.as_slice(), b"ab"].concat()).expect("a send");
     let sending = pause();
     client.write_all(b"cd").expect("a send");
     let queued = pause();
-    server.read_exact(&mut [0; 59]).expect("a request");
+    server.read_exact(&mut vec![0; head.len() + 4]).expect("a request");
     let thinking = pause();
-    server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab").expect("a send");
+    server.write_all(&[answer.as_slice(), b"ab"].concat()).expect("a send");
     let answering = pause();
     server.write_all(b"cd").expect("a send");
-    client.read_exact(&mut [0; 42]).expect("an answer");
+    client.read_exact(&mut vec![0; answer.len() + 4]).expect("an answer");
     let whole = begin.elapsed();
     drop((client, server));
     agent.fence();

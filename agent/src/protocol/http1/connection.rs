@@ -49,6 +49,8 @@ struct Side {
     reading: Reading,
     /// Stream position of the body's first byte.
     body: u64,
+    /// That position is known: the end of the head was seen.
+    sized: bool,
     /// Stream position after the last byte that passed.
     seen: u64,
     /// When it passed.
@@ -94,13 +96,19 @@ pub struct Connection {
     lossy: bool,
     /// Requests have followed one another without an answer between.
     pipelined: bool,
+    /// A request's head was longer than the default capture.
+    long_head: bool,
 }
+
+/// A head of this length was captured only because it looked like many.
+const LONG_HEAD: usize = 1024;
 
 impl Connection {
     /// A connection whose requests take this direction; `from_start` if its first bytes were seen.
     #[must_use]
     pub fn new(requests: Direction, from_start: bool) -> Self {
-        let side = Side { reading: Reading::Head, body: 0, seen: 0, last: Nanos(0), searched: 0 };
+        let reading = if from_start { Reading::Head } else { Reading::Unframed };
+        let side = Side { reading, body: 0, sized: false, seen: 0, last: Nanos(0), searched: 0 };
         Self {
             requests,
             request: side,
@@ -110,6 +118,7 @@ impl Connection {
             index: 0,
             lossy: !from_start,
             pipelined: false,
+            long_head: false,
         }
     }
 
@@ -137,6 +146,18 @@ impl Connection {
     #[must_use]
     pub const fn is_pipelined(&self) -> bool {
         self.pipelined
+    }
+
+    /// Whether a single request's head was long.
+    #[must_use]
+    pub const fn has_long_head(&self) -> bool {
+        self.long_head
+    }
+
+    /// Whether a direction is the server's.
+    #[must_use]
+    pub fn is_from_server(&self, direction: Direction) -> bool {
+        direction != self.requests
     }
 
     /// Exchanges that wait for an answer or for their request's end.
@@ -173,7 +194,8 @@ impl Connection {
         side.seen = side.seen.max(piece.end());
         side.last = side.last.max(piece.last);
         let length = piece.bytes.len();
-        match side.reading {
+        let reading = side.reading;
+        match reading {
             Reading::Tunnel | Reading::UntilClose => Parse::Done(length),
             Reading::Head if is_request => self.request_head(piece, output),
             Reading::Head => self.response_head(piece, output),
@@ -193,8 +215,14 @@ impl Connection {
                     Parse::Done(0)
                 }
             },
+            Reading::Chunked(Chunks::Lost) if is_request && self.next_request_begins(piece) => {
+                self.request_is_over(output);
+                self.request.reading = Reading::Head;
+                Parse::Done(0)
+            }
             Reading::Chunked(mut chunks) => {
                 let progress = chunks.advance(piece);
+                let side = if is_request { &mut self.request } else { &mut self.response };
                 side.reading = Reading::Chunked(chunks);
                 match progress {
                     Progress::Open(parse) => parse,
@@ -225,12 +253,14 @@ impl Connection {
                     Some(found) if is_request => {
                         self.request_begins(&found, piece, true, output);
                         self.request.reading = Reading::Unframed;
+                        self.request.sized = false;
                     }
                     Some(found) => {
                         if let StartLine::Response(status) = found.start {
                             self.response_begins(&found, status, piece, true, output);
                         }
                         self.response.reading = Reading::Unframed;
+                        self.response.sized = false;
                     }
                     None => {
                         self.lossy = true;
@@ -246,6 +276,13 @@ impl Connection {
             Reading::Declined(end) => side.reading = Reading::Length(end),
             Reading::Length(_) | Reading::UntilClose | Reading::Unframed | Reading::Tunnel => {}
         }
+    }
+
+    /// The end of a request's chunked body was missed, its answer has come, and a request line is here: favours the
+    /// next exchange over a body that looks like one.
+    fn next_request_begins(&self, piece: &Piece<'_>) -> bool {
+        let answered = self.pending.back().is_none_or(|newest| newest.exchange.status.is_some());
+        answered && head::recognise(piece.bytes) == Recognition::Request
     }
 
     /// Among several unanswered requests nobody knows which one's answer was in a gap.
@@ -288,10 +325,12 @@ impl Connection {
         match head::parse(piece.bytes) {
             Parsed::Whole(found, length) => {
                 self.request.searched = 0;
+                self.long_head |= length > LONG_HEAD;
                 self.response_gives_way(output);
                 self.request_begins(&found, piece, false, output);
                 let body = piece.at + length as u64;
                 self.request.body = body;
+                self.request.sized = true;
                 let last = piece.last;
                 match found.framing {
                     Framing::Absent | Framing::Length(0) => self.body_ends(true, body, last, output),
@@ -361,7 +400,7 @@ impl Connection {
     /// A request's last byte has passed, at stream position `end`.
     fn body_ends(&mut self, is_request: bool, end: u64, moment: Nanos, output: &mut Output) {
         if !is_request {
-            self.response.last = moment;
+            self.response.last = self.response.last.max(moment);
             self.answered(end, output);
             return;
         }
@@ -370,7 +409,7 @@ impl Connection {
         if let Some(newest) = self.pending.back_mut() {
             newest.request_done = true;
             newest.exchange.request_body = Some(size);
-            newest.exchange.times.request_last = Some(moment);
+            newest.exchange.times.request_last = Some(self.request.last.max(moment));
         }
         self.hand_on(output);
     }
@@ -414,6 +453,7 @@ impl Connection {
             Parsed::Whole(found, length) => {
                 self.response.searched = 0;
                 self.response.body = piece.at + length as u64;
+                self.response.sized = true;
                 if let StartLine::Response(status) = found.start {
                     self.response_begins(&found, status, piece, false, output);
                 } else {
@@ -549,7 +589,7 @@ impl Connection {
 
     /// The answer to the first exchange in line, or the stream that is its body, is whole at stream position `end`.
     fn answered(&mut self, end: u64, output: &mut Output) {
-        let (first, last) = (self.response.body, self.response.last);
+        let (first, last, sized) = (self.response.body, self.response.last, self.response.sized);
         self.response.reading = Reading::Head;
         if let Some(stream) = &self.stream
             && stream.kind == StreamKind::ServerSentEvents
@@ -562,7 +602,7 @@ impl Connection {
         let Some(front) = self.pending.front_mut() else { return };
         front.response_done = true;
         front.exchange.times.response_last = Some(last);
-        if front.exchange.stream.is_none() && !front.exchange.partial {
+        if front.exchange.stream.is_none() && sized {
             front.exchange.response_body = Some(end.saturating_sub(first));
         }
         if !front.request_done && alone {
@@ -571,8 +611,11 @@ impl Connection {
                     self.request.reading = Reading::Declined(end);
                 }
                 Reading::Unframed | Reading::Chunked(Chunks::Lost) => {
+                    let size = self.request.seen.saturating_sub(self.request.body);
+                    front.exchange.request_body = self.request.sized.then_some(size);
                     front.request_done = true;
                     front.exchange.times.request_last = Some(self.request.last);
+                    self.request.reading = Reading::Head;
                 }
                 _ => {}
             }
@@ -611,8 +654,12 @@ impl Connection {
         });
     }
 
-    /// The server will send no more: what lasted until then is whole, what waits for an answer gets none.
+    /// The server will send no more: what lasted until then is whole, what waits for an answer gets none. A tunnel
+    /// goes on in the other direction.
     pub fn server_closes(&mut self, end: &End, output: &mut Output) {
+        if self.request.reading == Reading::Tunnel {
+            return;
+        }
         let position = end.position(self.requests.other());
         self.response.seen = self.response.seen.max(position);
         let lasted = matches!(
@@ -628,8 +675,9 @@ impl Connection {
 
     /// The connection is over: everything on it ends now, by whoever ended it.
     pub fn close(&mut self, end: &End, output: &mut Output) {
+        self.request.seen = self.request.seen.max(end.position(self.requests));
+        self.response.seen = self.response.seen.max(end.position(self.requests.other()));
         if end.rst.is_none() && matches!(self.response.reading, Reading::UntilClose) {
-            self.response.seen = self.response.seen.max(end.position(self.requests.other()));
             self.answered(self.response.seen, output);
         }
         let by_client = match (end.rst, end.first_fin) {
@@ -643,11 +691,13 @@ impl Connection {
             if !pending.response_done {
                 exchange.times.response_last = Some(end.time);
                 if exchange.status.is_some() {
-                    exchange.response_body = Some(self.response.seen.saturating_sub(self.response.body));
+                    let seen = self.response.seen.saturating_sub(self.response.body);
+                    exchange.response_body = self.response.sized.then_some(seen);
                 }
             }
             if !pending.request_done {
-                exchange.request_body = Some(self.request.seen.saturating_sub(self.request.body));
+                let seen = self.request.seen.saturating_sub(self.request.body);
+                exchange.request_body = self.request.sized.then_some(seen);
             }
             let unknown = self.lossy && exchange.status.is_none() && !pending.response_done;
             let ended = if unknown { Outcome::Unobserved } else { ended };

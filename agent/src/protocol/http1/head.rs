@@ -159,6 +159,16 @@ pub fn recognise(bytes: &[u8]) -> Recognition {
     }
 }
 
+/// Whether bytes that will not be added to begin a message: a head longer than what was captured of it.
+#[must_use]
+pub fn recognise_partial(bytes: &[u8]) -> Recognition {
+    match parse_partial(bytes).map(|head| head.start) {
+        Some(StartLine::Request { .. }) => Recognition::Request,
+        Some(StartLine::Response(_)) => Recognition::Response,
+        None => Recognition::No,
+    }
+}
+
 impl<'a> Head<'a> {
     const fn new(start: StartLine<'a>, minor: u8) -> Self {
         Self {

@@ -14,4 +14,4 @@ mod head;
 mod tests;
 
 pub use connection::Connection;
-pub use head::recognise;
+pub use head::{recognise, recognise_partial};

@@ -1,0 +1,250 @@
+//! HTTP/1 by cases: `agent/tests/cases/http1`, as each end of the connection sees them, however the bytes are cut
+//! into segments.
+
+use proptest::prelude::*;
+
+use super::{
+    chunked::{Chunks, Progress},
+    head::{Framing, Parsed, StartLine, has_end, parse, recognise},
+};
+use crate::{
+    exchange::Role,
+    protocol::{Parse, Piece, Recognition},
+    testing::{Case, Cuts, Host, Setup, Wire, deterministic, load},
+    time::Nanos,
+};
+
+const CASES: &str = "tests/cases/http1";
+
+/// What of a case is told otherwise than it says, at both ends.
+fn complaints(case: &Case, cuts: &Cuts, starts: [u32; 2]) -> Vec<String> {
+    let wire = Wire::of(case, starts, cuts.clone());
+    let mut complaints = Vec::new();
+    for role in [Role::Server, Role::Client] {
+        let host = Host::watch(&wire, Setup::exhaustive(role));
+        let mut wrong = host.complaints();
+        let class = host.class();
+        if case.class.is_some() && case.class.as_deref() != class {
+            wrong.push(format!("the connection counts as {class:?}, not {:?}", case.class));
+        }
+        let lines = host.stops().lines();
+        if lines != case.expected {
+            wrong.push(format!("told:\n  {}\nexpected:\n  {}", short(&lines), short(&case.expected)));
+        }
+        complaints.extend(wrong.into_iter().map(|wrong| format!("{} ({}): {wrong}", case.name, role.as_str())));
+    }
+    complaints
+}
+
+fn short(lines: &[String]) -> String {
+    let short: Vec<String> = lines
+        .iter()
+        .map(|line| if line.len() < 150 { line.clone() } else { format!("{:.150}… ({})", line, line.len()) })
+        .collect();
+    short.join("\n  ")
+}
+
+#[test]
+fn every_case_as_written() {
+    let complaints: Vec<String> =
+        load(CASES).iter().flat_map(|case| complaints(case, &Cuts::whole(), [1000, 900_000])).collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_case_byte_by_byte() {
+    let complaints: Vec<String> = load(CASES)
+        .iter()
+        .filter(|case| !case.as_written)
+        .flat_map(|case| complaints(case, &Cuts::of(&[1]), [1000, 900_000]))
+        .collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// Sizes of segments: alike, or any.
+pub fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![
+        (1_usize..100).prop_map(|size| vec![size]),
+        prop::collection::vec(1_usize..40, 1..50),
+        prop::collection::vec(prop_oneof![1_usize..3, 1_usize..1500, 1_usize..Cuts::MOST], 1..50),
+    ]
+}
+
+/// Sequence numbers anywhere, and near their wrap.
+pub fn starts() -> impl Strategy<Value = [u32; 2]> {
+    let start = || prop_oneof![any::<u32>(), (0_u32..40_000).prop_map(|before| 0_u32.wrapping_sub(before))];
+    [start(), start()]
+}
+
+proptest! {
+    #![proptest_config(deterministic(48))]
+
+    #[test]
+    fn every_case_in_any_segments(sizes in sizes(), starts in starts()) {
+        let cuts = Cuts::of(&sizes);
+        for case in load(CASES).iter().filter(|case| !case.as_written) {
+            let complaints = complaints(case, &cuts, starts);
+            prop_assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn heads_are_framed_by_their_fields() {
+    use Framing::{Absent, Chunked, Length, Unclear};
+    for (fields, expected) in [
+        ("", Absent),
+        ("Content-Length: 0", Length(0)),
+        ("content-length:7 ", Length(7)),
+        ("Content-Length: 18446744073709551615", Length(u64::MAX)),
+        ("Content-Length: 18446744073709551616", Unclear),
+        ("Content-Length: 7\r\nContent-Length: 7", Length(7)),
+        ("Content-Length: 7, 7", Length(7)),
+        ("Content-Length: 7, 8", Unclear),
+        ("Content-Length: 7\r\nContent-Length: 8", Unclear),
+        ("Content-Length: +7", Unclear),
+        ("Content-Length: 0x7", Unclear),
+        ("Content-Length: 7 7", Unclear),
+        ("Content-Length:", Unclear),
+        ("Content-Length : 7", Absent),
+        (" Content-Length: 7", Absent),
+        ("X-Content-Length: 7", Absent),
+        ("Transfer-Encoding: chunked", Chunked),
+        ("TRANSFER-ENCODING:\tCHUNKED\t", Chunked),
+        ("Transfer-Encoding: gzip, chunked", Chunked),
+        ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", Chunked),
+        ("Transfer-Encoding: chunked, gzip", Unclear),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip", Unclear),
+        ("Transfer-Encoding: xchunked", Unclear),
+        ("Transfer-Encoding: identity", Unclear),
+        ("Content-Length: 7\r\nTransfer-Encoding: chunked", Chunked),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 7, 8", Chunked),
+        ("Content-Length: 7\r\nTransfer-Encoding: gzip", Unclear),
+    ] {
+        let end = if fields.is_empty() { "\r\n" } else { "\r\n\r\n" };
+        for start in ["POST / HTTP/1.1", "HTTP/1.1 200 OK"] {
+            let head = format!("{start}\r\n{fields}{end}");
+            let Parsed::Whole(found, length) = parse(head.as_bytes()) else { panic!("no head: {head:?}") };
+            assert_eq!((found.framing, length), (expected, head.len()), "{head:?}");
+        }
+    }
+}
+
+#[test]
+fn start_lines_are_those_of_http_1() {
+    let request = |method, target, minor| Some((StartLine::Request { method, target }, minor));
+    for (line, expected) in [
+        ("GET / HTTP/1.1", request(b"GET".as_slice(), b"/".as_slice(), 1)),
+        ("GET / HTTP/1.0", request(b"GET", b"/", 0)),
+        ("GET / HTTP/1.9", request(b"GET", b"/", 9)),
+        ("M-SEARCH * HTTP/1.1", request(b"M-SEARCH", b"*", 1)),
+        ("CONNECT [::1]:443 HTTP/1.1", request(b"CONNECT", b"[::1]:443", 1)),
+        ("GET /a b HTTP/1.1", request(b"GET", b"/a b", 1)),
+        ("GET  / HTTP/1.1", request(b"GET", b" /", 1)),
+        ("GET / HTTP/2.0", None),
+        ("GET / HTTP/1.1 ", None),
+        ("GET / HTTP/1.10", None),
+        ("GET / http/1.1", None),
+        ("GET HTTP/1.1", None),
+        (" / HTTP/1.1", None),
+        ("G\"T / HTTP/1.1", None),
+        ("GET /", None),
+        ("HTTP/1.1 200 OK", Some((StartLine::Response(200), 1))),
+        ("HTTP/1.0 404", Some((StartLine::Response(404), 0))),
+        ("HTTP/1.1 000 ", Some((StartLine::Response(0), 1))),
+        ("HTTP/1.1 2000", None),
+        ("HTTP/1.1 20", None),
+        ("HTTP/1.1  200 OK", None),
+        ("HTTP/2 200 OK", None),
+    ] {
+        let head = format!("{line}\r\nHost: h\r\n\r\n");
+        let found = match parse(head.as_bytes()) {
+            Parsed::Whole(found, _) => Some((found.start, found.minor)),
+            Parsed::Invalid => None,
+            Parsed::NeedMore => panic!("{line:?} is whole"),
+        };
+        assert_eq!(found, expected, "{line:?}");
+    }
+}
+
+#[test]
+fn what_http_begins_with_is_recognised_and_nothing_else() {
+    use Recognition::{NeedMore, No, Request, Response};
+    for (bytes, expected) in [
+        ("", NeedMore),
+        ("\r\n\r\n", NeedMore),
+        ("G", NeedMore),
+        ("GET /", NeedMore),
+        ("GET / HTTP/1.1", NeedMore),
+        ("GET / HTTP/1.1\n", Request),
+        ("\r\nGET / HTTP/1.1\r\n", Request),
+        ("GET / HTTP/1.1\r\n\x01\x02", Request),
+        ("BREW /pot HTTP/1.1\r\n", Request),
+        ("GET key\r\n", No),
+        ("GET / HTTP/2.0\r\n", No),
+        ("GET\r\n", No),
+        ("(GET / HTTP/1.1\r\n", No),
+        ("A-METHOD-LONGER-THAN-THIRTY-TWO-BYTES", No),
+        ("H", NeedMore),
+        ("HTTP/1.1 20", NeedMore),
+        ("HTTP/1.1 200", Response),
+        ("HTTP/1.1 2x0", No),
+        ("HTTP/2.0 200", No),
+        ("\x16\x03\x01", No),
+    ] {
+        assert_eq!(recognise(bytes.as_bytes()), expected, "{bytes:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(deterministic(512))]
+
+    /// What a head is does not depend on what was known of it before, and its end is found where it is.
+    #[test]
+    fn a_head_is_not_there_before_its_end(
+        lines in prop::collection::vec("[ -~]{0,12}", 0..6),
+        ends in prop::collection::vec(prop::bool::ANY, 8),
+        searched in 0_usize..100,
+    ) {
+        let mut head = b"GET / HTTP/1.1".to_vec();
+        let whole = lines.iter().filter(|line| !line.is_empty()).map(String::as_str);
+        for (line, crlf) in whole.chain(["", ""]).zip(ends) {
+            head.extend_from_slice(if crlf { b"\r\n".as_slice() } else { b"\n" });
+            head.extend_from_slice(line.as_bytes());
+        }
+        for length in 0..head.len() {
+            let before = parse(&head[..length]);
+            prop_assert_eq!(before, Parsed::NeedMore, "{} of {:?}", length, String::from_utf8_lossy(&head));
+            prop_assert!(!has_end(&head[..length], 0));
+        }
+        let Parsed::Whole(_, length) = parse(&head) else { panic!("no head: {head:?}") };
+        prop_assert_eq!(length, head.len());
+        prop_assert!(has_end(&head, searched.min(head.len() - 1)));
+    }
+
+    /// Anything may be asked of a chunked body, in any order, and it goes on.
+    #[test]
+    fn chunks_use_what_they_are_given(
+        pieces in prop::collection::vec(("[0-9a-f;\r\nx]{0,20}", 0_u64..50, prop::bool::ANY), 1..20),
+    ) {
+        let mut chunks = Chunks::START;
+        let mut at = 1_u64 << 32;
+        for (bytes, gap, ends_segment) in &pieces {
+            let bytes = bytes.as_bytes();
+            let piece = Piece { at, bytes, first: Nanos(1), last: Nanos(1), ends_segment: *ends_segment };
+            match chunks.advance(&piece) {
+                Progress::Complete(used) => {
+                    prop_assert!(used > 0 && used <= bytes.len());
+                    break;
+                }
+                Progress::Open(Parse::Done(used)) => prop_assert_eq!(used, bytes.len()),
+                Progress::Open(Parse::Skip(to)) => prop_assert!(to > piece.end()),
+                Progress::Open(other) => panic!("{other:?}"),
+            }
+            at = piece.end() + gap;
+            if *gap > 0 {
+                chunks.gap(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the tests of the reconstruction share: conversations as text, the segments they travel in, the kernel side's
+//! decisions over those segments, and the table that reads what the kernel tells.
+//!
+//! ```text
+//! Case (text) ─> Wire (segments, cut anywhere) ─> Kernel (which records) ─> Table ─> Told (exchanges, as text)
+//!                                                   └────────── hints, late or not ──┘
+//! ```
+
+mod case;
+mod host;
+mod kernel;
+/// Bytes as text; the end-to-end tests write their cases with the same escapes.
+#[path = "../../../tests/src/raw/text.rs"]
+mod text;
+mod told;
+mod wire;
+
+pub use case::{Case, Step, load};
+pub use host::{Host, Setup};
+pub use kernel::{Kernel, Record};
+pub use told::Told;
+pub use wire::{Cuts, Event, Packet, Wire};
+
+/// The configuration of properties: the same cases at every run, unless `PROPTEST_RNG_SEED` or `PROPTEST_CASES`
+/// asks for others or for more.
+#[must_use]
+pub fn deterministic(cases: u32) -> proptest::test_runner::Config {
+    use proptest::test_runner::{Config, RngSeed};
+    let default = Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases };
+    let rng_seed = match default.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(0x7265_6474_6170),
+        fixed => fixed,
+    };
+    Config { cases, rng_seed, failure_persistence: None, ..default }
+}

@@ -8,6 +8,7 @@ use aya_ebpf::{
     macros::cgroup_skb,
     programs::SkBuffContext,
 };
+use aya_log_ebpf::{debug, warn};
 use redtap_ebpf::{
     Disposition, DropReason, Flow, Fresh, MAX_CAPTURE, MAX_WINDOWS, Segment, Ship, WINDOW,
     flow::{MARK_LEN, hint, state},
@@ -74,6 +75,7 @@ unsafe fn observe<const EGRESS: bool>(skb: *mut __sk_buff) {
             return;
         }
         let Some(headers) = packet::headers(skb) else {
+            warn!(&SkBuffContext::new(skb), "headers of a segment of {} bytes cannot be read", (*skb).len);
             return count::<EGRESS>(0, Disposition::Dropped(DropReason::Headers));
         };
         let len = headers.payload_len;
@@ -87,6 +89,7 @@ unsafe fn observe<const EGRESS: bool>(skb: *mut __sk_buff) {
         } else if let Some(flow) = flow_or_new(sk.cast()) {
             with_payload::<EGRESS>(&passing, flow)
         } else {
+            warn!(&SkBuffContext::new(skb), "no memory for a flow's state");
             Plan::Is(Disposition::Dropped(DropReason::FlowStorage))
         };
         let disposition = match plan {
@@ -274,6 +277,8 @@ unsafe fn ship(
     match unsafe { ship_windows(passing, header, offset, limit) } {
         Ok(()) => Disposition::Shipped,
         Err(reason) => {
+            let context = SkBuffContext::new(passing.skb);
+            debug!(&context, "flow {}: a record is lost, reason {}", header.cookie, reason as u32);
             if let Some(flow) = flow {
                 flow.state |= state::LOSS;
                 flow.picked_up = header.picked_up;
@@ -347,6 +352,7 @@ unsafe fn early(passing: &Passing) -> Plan<'static> {
         else {
             return Plan::Is(Disposition::Dropped(DropReason::Headers));
         };
+        debug!(&SkBuffContext::new(passing.skb), "payload completes a handshake, from port {}", peer_port);
         let header = Segment {
             kind: redtap_ebpf::Kind::Segment as u8,
             flags: emit::segment_flags(headers.flags, false),

@@ -23,7 +23,7 @@ pub fn lint() -> Result<()> {
     if workspace::root().join("fuzz").exists() {
         report.check("format of fuzz", run(&mut cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"])));
     }
-    let user_space = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    let user_space = ["clippy", "--workspace", "--all-targets", "--keep-going", "--", "--deny", "warnings"];
     report.check("clippy", run(&mut cargo(&user_space)));
     if kernel_side {
         let clippy = clippy_of_kernel_side(&compiler).and_then(|mut clippy| run(&mut clippy));
@@ -31,14 +31,10 @@ pub fn lint() -> Result<()> {
     } else {
         report.left_out("clippy of the kernel side", &format!("{} has no clippy", compiler.toolchain));
     }
-    report.check(
-        "documentation",
-        run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-Dwarnings")),
-    );
-    report.check(
-        "dependencies",
-        run(&mut cargo(&["deny", "--log-level=error", "check", "licenses", "bans", "sources"])),
-    );
+    let documentation = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+    report.check("documentation", run(cargo(&documentation).env("RUSTDOCFLAGS", "-Dwarnings")));
+    let dependencies = ["deny", "--log-level=error", "check", "licenses", "bans", "sources"];
+    report.check("dependencies", run(&mut cargo(&dependencies)));
     // The database of advisories is on the network, unlike all else here.
     if succeeds(&mut cargo(&["deny", "fetch", "db"])) {
         report.check("advisories", run(&mut cargo(&["deny", "check", "advisories"])));

@@ -82,6 +82,8 @@ impl Probes {
         let mut probes =
             Self { ebpf, programs: Vec::with_capacity(PROGRAMS.len()), measuring: measuring };
         probes.attach_all(options, kernel_btf.as_ref(), by_map.is_some())?;
+        drop(kernel_btf);
+        give_memory_back();
         Ok((probes, ends))
     }
 
@@ -168,6 +170,15 @@ impl Probes {
             (hook, _) => return Err(format!("the object has it for another hook than {hook:?}")),
         };
         attached.map_err(refused_attach)
+    }
+}
+
+/// Loading parses the kernel's BTF, which takes tens of megabytes once; the allocator would keep them.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no preconditions; only memory that is free is given back.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

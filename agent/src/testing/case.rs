@@ -10,7 +10,7 @@
 //! agent starts       all before this passed unseen
 //! wait 300s          nothing happens for so long
 //! segments as written   cut nowhere else: what is told depends on it
-//! flow opaque        what the connection counts as in the end: undecided, http, opaque or stream
+//! flow opaque        what the connection counts as now: undecided, http, opaque or stream
 //! = GET /a 200 req=3 resp=2       one exchange
 //! =3 GET /%d 200                  three, numbered from 0
 //! ~ websocket client=3 server=5   what the connection became, and its bytes
@@ -46,6 +46,8 @@ pub enum Step {
     AgentStarts,
     /// Nothing happens for so long.
     Wait(Duration),
+    /// The connection counts as this.
+    Class(String),
 }
 
 /// A conversation on one connection.
@@ -57,8 +59,6 @@ pub struct Case {
     pub steps: Vec<Step>,
     /// What is told: lines as [`super::Told::lines`] writes them.
     pub expected: Vec<String>,
-    /// What the connection counts as in the end, where the case says so.
-    pub class: Option<String>,
     /// Each write is one segment.
     pub as_written: bool,
 }
@@ -122,7 +122,7 @@ fn read_line(case: &mut Case, line: &str) -> Result<(), String> {
             case.steps.push(Step::Wait(Duration::from_secs(seconds)));
         }
         ("segments", "as written") => case.as_written = true,
-        ("flow", class) => case.class = Some(class.to_owned()),
+        ("flow", class) => case.steps.push(Step::Class(class.to_owned())),
         ("~", _) => case.expected.push(line.to_owned()),
         (count, exchange) => {
             let count = count.strip_prefix('=').ok_or("neither sent, told nor a directive")?;

@@ -50,6 +50,7 @@ pub struct Host {
     pub kernel: Option<Kernel>,
     /// The time.
     pub now: Nanos,
+    complaints: Vec<String>,
     setup: Setup,
     starts: [u32; 2],
     hints: VecDeque<(usize, Hint)>,
@@ -69,6 +70,7 @@ impl Host {
             table: Table::new(limits, true),
             kernel: None,
             now: BEGINNING,
+            complaints: Vec::new(),
             setup,
             starts,
             hints: VecDeque::new(),
@@ -92,6 +94,11 @@ impl Host {
                 Event::Packet(packet) => host.passes(packet),
                 Event::AgentStarts => host.agent_starts(false),
                 Event::Wait(time) => host.waits(*time),
+                Event::Class(class) if host.class() == Some(class) => {}
+                Event::Class(class) => {
+                    let counts_as = host.class();
+                    host.complaints.push(format!("the connection counts as {counts_as:?}, not {class}"));
+                }
             }
         }
         host
@@ -156,10 +163,12 @@ impl Host {
         self.table.classes().into_iter().find(|(_, count)| *count == 1).map(|(class, _)| class)
     }
 
-    /// What does not hold although it does of every conversation: see [`Told::complaints`]; and the books close.
+    /// What was otherwise than the wire's events say, and what does not hold although it does of every conversation:
+    /// see [`Told::complaints`]; and the books close.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = self.told.complaints(BEGINNING, self.now);
+        complaints.extend_from_slice(&self.complaints);
         let counts = self.table.counts();
         let accounted = counts.parsed + counts.opaque + counts.early_unclaimed;
         if self.class() != Some("undecided") && counts.segments != accounted {

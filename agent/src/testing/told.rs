@@ -109,7 +109,7 @@ fn line(exchange: &Exchange) -> String {
     if status.map(|status| implied(exchange.role, status)) != Some(outcome) {
         line += &format!(" {}", outcome.as_str());
     }
-    if by_rst {
+    if by_rst && matches!(outcome, Outcome::Reset | Outcome::ClientAbort) {
         line += " rst";
     }
     match request_body {

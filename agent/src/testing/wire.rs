@@ -35,6 +35,8 @@ pub enum Event {
     AgentStarts,
     /// Nothing happens for so long.
     Wait(Duration),
+    /// The connection counts as this by now.
+    Class(String),
 }
 
 /// Where a stream of bytes is cut into segments: these sizes, again and again.
@@ -95,6 +97,7 @@ impl Wire {
                 Step::Rst(from) => wire.end(*from, false),
                 Step::AgentStarts => wire.events.push(Event::AgentStarts),
                 Step::Wait(time) => wire.events.push(Event::Wait(*time)),
+                Step::Class(class) => wire.events.push(Event::Class(class.clone())),
             }
         }
         wire

@@ -23,10 +23,6 @@ fn complaints(case: &Case, cuts: &Cuts, starts: [u32; 2]) -> Vec<String> {
     for role in [Role::Server, Role::Client] {
         let host = Host::watch(&wire, Setup::exhaustive(role));
         let mut wrong = host.complaints();
-        let class = host.class();
-        if case.class.is_some() && case.class.as_deref() != class {
-            wrong.push(format!("the connection counts as {class:?}, not {:?}", case.class));
-        }
         let lines = host.stops().lines();
         if lines != case.expected {
             wrong.push(format!("told:\n  {}\nexpected:\n  {}", short(&lines), short(&case.expected)));

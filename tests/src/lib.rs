@@ -10,6 +10,7 @@ pub mod gate;
 pub mod http;
 pub mod ledger;
 pub mod line;
+pub mod links;
 pub mod metrics;
 pub mod namespace;
 pub mod process;

@@ -85,7 +85,9 @@ impl<'case> Run<'case> {
             self.next += 1;
             match step {
                 Step::Send { by, bytes, piece, read } => {
-                    for piece in self.chunking.pieces(bytes, *piece) {
+                    // What nobody reads nobody waits for: in pieces, some would still be under way.
+                    let chunking = if *read { self.chunking } else { Chunking::AsTold };
+                    for piece in chunking.pieces(bytes, *piece) {
                         if self.chunking == Chunking::Migrating {
                             self.hops += 1;
                             run_on(self.hops);

@@ -1,6 +1,5 @@
 //! Starting, ending, and living beside others.
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use redtap_tests::agent::Agent;
 use redtap_tests::gate::{self, tool};
 use redtap_tests::ledger::Entry;
 use redtap_tests::line::{Line, ROLES};
+use redtap_tests::links::links;
 use redtap_tests::process::{output, scratch};
 use redtap_tests::raw;
 use redtap_tests::redtap::{Refusal, command};
@@ -101,12 +101,4 @@ fn check_tells_what_this_host_has() {
         let feature = features.iter().find(|feature| feature["name"] == hook);
         assert!(feature.is_some_and(|feature| feature["ok"] == true), "{hook}: {json}");
     }
-}
-
-/// The ids of all links of BPF programs on this host.
-fn links() -> BTreeSet<u64> {
-    let json = output(Command::new(tool("bpftool")).args(["--json", "link", "show"]));
-    let links: Vec<serde_json::Value> =
-        serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
-    links.iter().filter_map(|link| link.get("id")?.as_u64()).collect()
 }

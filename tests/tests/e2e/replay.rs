@@ -1,13 +1,13 @@
 //! What is recorded of the kernel's events gives the same exchanges again, without the kernel.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
 
 use redtap_tests::agent::{Agent, exchanges_at};
 use redtap_tests::clients::CLIENTS;
-use redtap_tests::gate::{self, own, tool};
+use redtap_tests::gate::{self, own};
 use redtap_tests::line::{Exchange, Line, Role};
+use redtap_tests::links::links;
 use redtap_tests::process::{Service, output, scratch};
 use redtap_tests::raw::{Chunking, Family, Run, Stop, load};
 use redtap_tests::redtap::command;
@@ -22,11 +22,8 @@ fn replay_prints_what_was_printed_live() {
     let file = directory.path().join("records");
     let agent = Agent::start(&turn.redtap, &[]);
     let mut recorder = Service::start("redtap record", command(&turn.redtap).arg("record").arg(&file));
-    let recorder_links = || {
-        let json = output(Command::new(tool("bpftool")).args(["--json", "link", "show"]));
-        json.matches("cgroup_inet_ingress").count()
-    };
-    wait::until("the recorder to be attached beside the agent", || (recorder_links() >= 2).then_some(()));
+    let watchers = || links().iter().filter(|link| link.attach_type == "cgroup_inet_ingress").count();
+    wait::until("the recorder to be attached beside the agent", || (watchers() >= 2).then_some(()));
 
     let mut ports = Vec::new();
     let cases = load(&own("cases/framing.txt"));

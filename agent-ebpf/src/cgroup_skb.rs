@@ -104,8 +104,8 @@ unsafe fn observe<const EGRESS: bool>(skb: *mut __sk_buff) {
 #[inline(always)]
 fn count<const EGRESS: bool>(len: u32, disposition: Disposition) {
     let Some(stats) = stats() else { return };
-    stats.segments[EGRESS as usize] += 1;
-    stats.bytes[EGRESS as usize] += u64::from(len);
+    stats.segments[usize::from(EGRESS)] += 1;
+    stats.bytes[usize::from(EGRESS)] += u64::from(len);
     match disposition {
         Disposition::Shipped => stats.shipped += 1,
         Disposition::Body => stats.body += 1,
@@ -149,7 +149,7 @@ unsafe fn header<const EGRESS: bool>(passing: &Passing, flow: &mut Flow, now: u6
         let cookie = bpf_get_socket_cookie(passing.skb.cast());
         if PICKUP_BY_MAP.load() != 0
             && flow.state & state::AWAITS_PICKUP != 0
-            && let Some(pickup) = PICKUPS.get(&cookie)
+            && let Some(pickup) = PICKUPS.get(cookie)
         {
             flow.picked_up = pickup.time;
             flow.pid = pickup.pid;
@@ -192,8 +192,7 @@ unsafe fn without_payload<const EGRESS: bool>(passing: &Passing) {
 unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut Flow) -> Plan<'a> {
     // SAFETY: helpers get the program's context and the full socket.
     unsafe {
-        let (seq, len, tcp_flags) =
-            (passing.headers.seq, passing.headers.payload_len, passing.headers.flags);
+        let (seq, len, tcp_flags) = (passing.headers.seq, passing.headers.payload_len, passing.headers.flags);
         let mut now = 0;
         note_flags::<EGRESS>(flow, &passing.headers, &mut now);
         let direction = if EGRESS { &mut flow.tx } else { &mut flow.rx };
@@ -213,7 +212,7 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
         if flow.hint_epoch != epoch {
             flow.hint_epoch = epoch;
             let cookie = bpf_get_socket_cookie(passing.skb.cast());
-            if let Some(hint) = HINTS.get(&cookie) {
+            if let Some(hint) = HINTS.get(cookie) {
                 flow.apply(hint);
                 if flow.mode & silent != 0 && !ends {
                     return Plan::Is(Disposition::Opaque);
@@ -229,7 +228,7 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
         }
         let (offset, limit) = match ship {
             Ship::Body => return Plan::Is(Disposition::Body),
-            Ship::Mark => (if len > MARK_LEN { len - MARK_LEN } else { 0 }, MARK_LEN),
+            Ship::Mark => (len.saturating_sub(MARK_LEN), MARK_LEN),
             Ship::Head(offset) => {
                 let capture = CAPTURE_LENGTH.load();
                 let mut limit = capture;
@@ -292,12 +291,7 @@ unsafe fn ship(
 /// Ships the payload from `offset` on, at most `limit` bytes of it; of a push that is cut off so, the last bytes
 /// too, which tell the end of a chunked body.
 #[inline(always)]
-unsafe fn ship_windows(
-    passing: &Passing,
-    header: Segment,
-    offset: u32,
-    limit: u32,
-) -> Result<(), DropReason> {
+unsafe fn ship_windows(passing: &Passing, header: Segment, offset: u32, limit: u32) -> Result<(), DropReason> {
     let rest = passing.headers.payload_len - offset;
     let mut window = Window {
         skb: passing.skb,
@@ -347,9 +341,7 @@ unsafe fn early(passing: &Passing) -> Plan<'static> {
     // SAFETY: forwards the contract.
     unsafe {
         let headers = &passing.headers;
-        let Some((low, peer_port, local_port)) =
-            packet::early_tuple(passing.skb, headers.transport)
-        else {
+        let Some((low, peer_port, local_port)) = packet::early_tuple(passing.skb, headers.transport) else {
             return Plan::Is(Disposition::Dropped(DropReason::Headers));
         };
         debug!(&SkBuffContext::new(passing.skb), "payload completes a handshake, from port {}", peer_port);

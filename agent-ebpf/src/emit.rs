@@ -3,14 +3,12 @@
 use core::{ffi::c_void, ptr::addr_of_mut};
 
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, __sk_buff, bpf_sock},
+    bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_sock},
     helpers::generated::{
         bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes,
     },
 };
-use redtap_ebpf::{
-    DropReason, Flow, Kind, Opened, Role, Segment, WINDOW, flow::state, tcp,
-};
+use redtap_ebpf::{DropReason, Flow, Kind, Opened, Role, Segment, WINDOW, flow::state, tcp};
 
 use crate::maps::{HIGH_WATER, event_lost, ring, stats};
 
@@ -38,7 +36,7 @@ fn opaque(value: u64) -> u64 {
 /// knows some of them to be zero.
 #[inline(always)]
 unsafe fn copy_words<T>(to: *mut T, from: &T) {
-    const { assert!(size_of::<T>() % 8 == 0 && align_of::<T>() == 8) }
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) }
     let (to, from) = (to.cast::<u64>(), core::ptr::from_ref(from).cast::<u64>());
     for word in 0..size_of::<T>() / 8 {
         // SAFETY: both are valid for the size of a `T`, which is a whole number of words without padding.
@@ -51,7 +49,7 @@ macro_rules! reserve {
     ($size:expr) => {
         ring().and_then(|ring| {
             // SAFETY: `ring` is a ring buffer map of the outer map.
-            let record = unsafe { bpf_ringbuf_reserve(ring, $size as u64, 0) };
+            let record = unsafe { bpf_ringbuf_reserve(ring, $size, 0) };
             if record.is_null() { Err(DropReason::RingFull) } else { Ok((ring, record)) }
         })
     };
@@ -82,7 +80,7 @@ macro_rules! window_of_class {
         #[inline(always)]
         unsafe fn $name(window: &Window) -> Result<(), DropReason> {
             const CLASS: u32 = $class;
-            let (ring, record) = reserve!(size_of::<Segment>() as u32 + CLASS)?;
+            let (ring, record) = reserve!(size_of::<Segment>() as u64 + u64::from(CLASS))?;
             let wanted = if window.available > CLASS { CLASS } else { window.available };
             let segment = record.cast::<Segment>();
             // SAFETY: the record has room for the header and CLASS bytes; `length` is proven to lie in 1..=CLASS,
@@ -155,7 +153,7 @@ pub unsafe fn mark(window: &Window) -> Result<(), DropReason> {
 /// Ships a segment without payload.
 #[inline(always)]
 pub unsafe fn bare(header: &Segment) -> Result<(), DropReason> {
-    let (ring, record) = reserve!(size_of::<Segment>())?;
+    let (ring, record) = reserve!(size_of::<Segment>() as u64)?;
     // SAFETY: the record has room for the header.
     unsafe {
         copy_words(record.cast::<Segment>(), header);
@@ -167,7 +165,7 @@ pub unsafe fn bare(header: &Segment) -> Result<(), DropReason> {
 /// Ships a small plain record.
 #[inline(always)]
 pub unsafe fn plain<T: Copy>(value: &T, wake: bool) {
-    match reserve!(size_of::<T>()) {
+    match reserve!(size_of::<T>() as u64) {
         Ok((ring, record)) => {
             // SAFETY: the record has room for a `T`.
             unsafe {
@@ -198,7 +196,7 @@ unsafe fn map_ipv4(to: *mut [u8; 16], address: u32) {
 #[inline(always)]
 pub unsafe fn opened(sk: *mut bpf_sock, flow: &mut Flow, cookie: u64, cgroup: u64, now: u64) {
     flow.state |= state::ANNOUNCED;
-    let Ok((ring, record)) = reserve!(size_of::<Opened>()) else {
+    let Ok((ring, record)) = reserve!(size_of::<Opened>() as u64) else {
         flow.state |= state::LOSS;
         event_lost();
         return;
@@ -255,9 +253,7 @@ pub unsafe fn opened(sk: *mut bpf_sock, flow: &mut Flow, cookie: u64, cgroup: u6
 pub unsafe fn ends_in_empty_line(skb: *mut __sk_buff, payload_offset: u32, len: u32) -> bool {
     let mut tail = 0_u32;
     // SAFETY: four bytes into a local; the helper refuses what lies outside the packet.
-    let failed = unsafe {
-        bpf_skb_load_bytes(skb.cast(), payload_offset + len - 4, addr_of_mut!(tail).cast(), 4)
-    };
+    let failed = unsafe { bpf_skb_load_bytes(skb.cast(), payload_offset + len - 4, addr_of_mut!(tail).cast(), 4) };
     failed == 0 && tail == u32::from_ne_bytes(*b"\r\n\r\n")
 }
 

@@ -163,15 +163,11 @@ impl Direction {
             self.next = end;
             return Fresh::From(offset);
         }
-        if self.hole_start == self.hole_end
-            || !after(end, self.hole_start)
-            || !after(self.hole_end, seq)
-        {
+        if self.hole_start == self.hole_end || !after(end, self.hole_start) || !after(self.hole_end, seq) {
             return Fresh::Duplicate;
         }
         if at_or_after(self.hole_start, seq) {
-            let filled =
-                if after(end, self.hole_end) { self.hole_end } else { end };
+            let filled = if after(end, self.hole_end) { self.hole_end } else { end };
             self.bytes += u64::from(filled.wrapping_sub(self.hole_start));
             self.hole_start = filled;
         }
@@ -183,14 +179,7 @@ impl Direction {
     /// `other_next` is the other direction's [`Direction::next`]; `ends_push` whether the segment carries PSH or
     /// FIN.
     #[inline(always)]
-    pub fn ship(
-        &mut self,
-        seq: u32,
-        len: u32,
-        from: u32,
-        other_next: u32,
-        ends_push: bool,
-    ) -> Ship {
+    pub fn ship(&mut self, seq: u32, len: u32, from: u32, other_next: u32, ends_push: bool) -> Ship {
         if self.flags & Self::SKIP != 0 {
             let end = seq.wrapping_add(len);
             if after(self.skip_to, end) {

@@ -1,7 +1,10 @@
 //! Raw tracepoints `sched_process_exec` and `sched_process_exit`: processes come and go by event, not by polling.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, generated::{bpf_get_current_pid_tgid, bpf_ktime_get_ns}},
+    helpers::{
+        bpf_get_current_comm,
+        generated::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    },
     macros::raw_tracepoint,
     programs::RawTracePointContext,
 };

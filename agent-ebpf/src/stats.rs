@@ -23,8 +23,7 @@ impl DropReason {
     pub const COUNT: usize = 5;
 
     /// All reasons, in the order of their discriminants, with their label values.
-    pub const NAMES: [&'static str; Self::COUNT] =
-        ["ring_full", "flow_storage", "headers", "no_ring", "copy"];
+    pub const NAMES: [&'static str; Self::COUNT] = ["ring_full", "flow_storage", "headers", "no_ring", "copy"];
 }
 
 /// What became of a segment with payload.
@@ -77,10 +76,6 @@ impl Stats {
     /// The sum of all dispositions; equals the sum of [`Stats::segments`] whenever no program is running.
     #[must_use]
     pub fn disposed(&self) -> u64 {
-        self.shipped
-            + self.body
-            + self.duplicate
-            + self.opaque
-            + self.dropped.iter().sum::<u64>()
+        self.shipped + self.body + self.duplicate + self.opaque + self.dropped.iter().sum::<u64>()
     }
 }

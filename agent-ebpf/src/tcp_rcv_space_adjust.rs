@@ -40,9 +40,8 @@ pub fn pickup_btf(ctx: BtfTracePointContext) -> i32 {
 pub fn pickup_raw(ctx: RawTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     // SAFETY: the helper checks the address; the pointer is not dereferenced here.
-    let cookie = unsafe {
-        bpf_probe_read_kernel(sk.wrapping_add(SKC_COOKIE_OFFSET.load() as usize).cast::<u64>())
-    };
+    let cookie =
+        unsafe { bpf_probe_read_kernel(sk.wrapping_add(SKC_COOKIE_OFFSET.load() as usize).cast::<u64>()) };
     if let Ok(cookie) = cookie
         && cookie != 0
     {

@@ -33,14 +33,8 @@ pub enum Outcome {
 }
 
 /// Every outcome, for tables and counters.
-pub const OUTCOMES: [Outcome; 6] = [
-    Outcome::Ok,
-    Outcome::Error,
-    Outcome::Reset,
-    Outcome::ClientAbort,
-    Outcome::Timeout,
-    Outcome::Unobserved,
-];
+pub const OUTCOMES: [Outcome; 6] =
+    [Outcome::Ok, Outcome::Error, Outcome::Reset, Outcome::ClientAbort, Outcome::Timeout, Outcome::Unobserved];
 
 /// What a connection becomes when it stops being a sequence of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -106,8 +106,7 @@ impl Reader {
     /// When the recording cannot be written.
     pub fn run(mut self) -> io::Result<()> {
         let now = host::monotonic_now();
-        let mut turn =
-            Turn { merge: Merge::new(self.rings.len()), swept: now, expired: now, lines_dropped: 0 };
+        let mut turn = Turn { merge: Merge::new(self.rings.len()), swept: now, expired: now, lines_dropped: 0 };
         // The reader must run when the host is busiest: what it does not read in time is lost. It uses a small part of
         // a CPU, so that nobody waits for it long.
         if let Err(error) = setpriority_process(None, NICE) {

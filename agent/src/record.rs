@@ -152,9 +152,7 @@ impl Recording {
             let frame = match kind {
                 RECORD => Frame::Record(usize::from(u16::from_le_bytes([a, b])), body),
                 PROCESS => Frame::Process(body),
-                WATERMARK if length == 8 => {
-                    Frame::Watermark(Nanos(u64::from_le_bytes(*body.first_chunk::<8>()?)))
-                }
+                WATERMARK if length == 8 => Frame::Watermark(Nanos(u64::from_le_bytes(*body.first_chunk::<8>()?))),
                 _ => {
                     at = usize::MAX - FRAME;
                     return damaged;

@@ -7,7 +7,8 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-base = sys.argv[1]
+# Bodies: none, short, or long ones too.
+base, bodies = sys.argv[1:]
 connection = http.client.HTTPConnection(urlsplit(base).netloc)
 
 
@@ -34,7 +35,8 @@ for make in (kept, alone):
     make("GET", "/large")
     make("GET", "/missing")
     make("HEAD", "/small")
-    if "bodies" in sys.argv:
+    if bodies != "none":
         make("POST", "/small", b"some form data")
-        make("PUT", "/small", b"p" * 100000)
         make("DELETE", "/small")
+    if bodies == "long":
+        make("PUT", "/small", b"p" * 100000)

@@ -175,9 +175,13 @@ impl Agent {
     /// When that exchange is not told.
     pub fn fence(&self) {
         let port = raw::fence();
-        self.until("an exchange of a fence, at both sides", |lines| {
-            (exchanges_at(lines, port).len() >= 2).then_some(())
-        });
+        let told = self.within(PATIENCE, |lines| (exchanges_at(lines, port).len() >= 2).then_some(()));
+        if told.is_none() {
+            let scrape = self.scrape();
+            let dropped: Vec<_> =
+                scrape.find("redtap_dropped_total", &[]).filter(|(_, count)| *count > 0.0).collect();
+            panic!("of a fence's two sides, only {:?} was told; dropped: {dropped:?}", self.exchanges(port));
+        }
     }
 
     /// What differs between `expected` and the exchanges with the servers at `ports`, after time to tell them all.

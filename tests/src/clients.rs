@@ -6,7 +6,7 @@ use crate::gate::{own, tool};
 use crate::ledger::{Entry, Expect, outcome_of};
 use crate::line::ROLES;
 use crate::process::{output, scratch};
-use crate::servers::{Kind, Server, go_client};
+use crate::servers::{Bodies, Kind, Server, go_client};
 
 /// One exchange as a client tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,12 @@ fn program(interpreter: &str, name: &str, server: &Server, kind: Kind) -> Vec<To
 
 /// A client that prints a line for each exchange: method, path, status, bytes sent, bytes received.
 fn listed(command: &mut Command, server: &Server, kind: Kind) -> Vec<Told> {
-    let text = output(command.arg(server.base()).args(kind.bodies.then_some("bodies")));
+    let bodies = match kind.bodies {
+        Bodies::Refused => "none",
+        Bodies::Late => "short",
+        Bodies::Read => "long",
+    };
+    let text = output(command.args([&server.base(), bodies]));
     let told: Vec<Told> = text.lines().filter_map(|line| parse(line, "1.1")).collect();
     assert_eq!(told.len(), text.lines().count(), "not all lines of a client understood: {text}");
     told
@@ -114,11 +119,15 @@ fn curl_mix(server: &Server, kind: Kind) -> Vec<Told> {
     if kind.chunks {
         asked.extend([vec!["/chunked"], vec!["/small"]]);
     }
-    if kind.bodies {
+    if kind.bodies != Bodies::Refused {
         asked.extend([
             vec!["/small", "--data", "some form data"],
             vec!["/small", "--request", "PUT", "--data", "put"],
             vec!["/small", "--request", "DELETE"],
+        ]);
+    }
+    if kind.bodies == Bodies::Read {
+        asked.extend([
             vec!["/small", "--data-binary", &upload, "--header", "Expect:"],
             vec!["/small", "--data-binary", &upload, "--header", "Expect: 100-continue"],
             vec!["/small"],

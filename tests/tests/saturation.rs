@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use redtap_tests::agent::Agent;
 use redtap_tests::gate::{self, built, tool};
 use redtap_tests::line::Outcome;
-use redtap_tests::metrics::Scrape;
+use redtap_tests::metrics::{Labels, Scrape};
 use redtap_tests::process::{Place, output, signal};
 use redtap_tests::servers::{Server, nginx, nginx_requests};
 use redtap_tests::wait;
@@ -32,6 +32,23 @@ fn wrk(server: &Server, seconds: u32) -> Wrk {
         text.lines().find(|line| line.contains(" requests in ")).unwrap_or_else(|| panic!("no count: {text}"));
     let answers = line.split_ascii_whitespace().next().and_then(|number| number.parse().ok()).expect("a count");
     Wrk { answers, errors: text.contains("Socket errors") || text.contains("Non-2xx") }
+}
+
+/// One run of our own load: exactly so many requests, which are all answered.
+fn load(server: &Server, requests: u64) -> u64 {
+    let mut load = Command::new(built("exact-load"));
+    load.arg(server.address().to_string()).args([
+        CONNECTIONS.to_string(),
+        requests.to_string(),
+        "/hello".to_owned(),
+    ]);
+    output(&mut load).trim().parse().expect("a count")
+}
+
+/// The scrape that tells of so many exchanges of our own load.
+fn told_of(agent: &Agent, exact: u64) -> Option<Scrape> {
+    let scrape = agent.scrape();
+    (exchanges(&scrape, "client", "exact-load", Some("200")) == exact).then_some(scrape)
 }
 
 fn exchanges(scrape: &Scrape, role: &str, service: &str, status: Option<&str>) -> u64 {
@@ -69,10 +86,12 @@ fn every_exchange_is_counted_at_saturation() {
         .map_or(5_000_000, |value| value.parse().expect("REDTAP_SATURATION_EXCHANGES is a number"));
     let server = nginx(&Place::Host);
     let agent = Agent::start_silent(&turn.redtap, &[]);
-    let before = nginx_requests(&server);
-    // The agent was asked whether it is ready before it was: it may have seen the answer without the question.
+    // The agent was asked whether it is ready before it was, and may have seen an answer without its question: told
+    // before the first exchanges that it saw whole.
     let unobserved = |scrape: &Scrape| scrape.count("redtap_exchanges_total", &[("outcome", "unobserved")]);
-    let half_seen = unobserved(&agent.scrape());
+    assert_eq!(load(&server, CONNECTIONS), CONNECTIONS);
+    let half_seen = unobserved(&wait::until("the first exchanges", || told_of(&agent, CONNECTIONS)));
+    let before = nginx_requests(&server);
 
     // `wrk` stops in the middle: what was asked last, at most once a connection, it does not count.
     let (mut counted, mut runs) = (0, 0);
@@ -84,24 +103,12 @@ fn every_exchange_is_counted_at_saturation() {
     }
     // Our own load does not stop in the middle: exactly so many are asked and answered.
     let exact = wanted / 5;
-    let answered = scraped_during(&agent, || {
-        let mut load = Command::new(built("exact-load"));
-        load.arg(server.address().to_string()).args([
-            CONNECTIONS.to_string(),
-            exact.to_string(),
-            "/hello".to_owned(),
-        ]);
-        output(&mut load)
-    });
-    assert_eq!(answered.trim(), exact.to_string());
+    assert_eq!(scraped_during(&agent, || load(&server, exact)), exact);
     // nginx counts what it has read; this question is one too.
     let asked = nginx_requests(&server) - before - 1;
 
-    let settled = || {
-        let scrape = agent.scrape();
-        (exchanges(&scrape, "client", "exact-load", Some("200")) == exact).then_some(scrape)
-    };
-    let scrape = wait::within(wait::PATIENCE, settled).unwrap_or_else(|| agent.scrape());
+    let exact = exact + CONNECTIONS;
+    let scrape = wait::within(wait::PATIENCE, || told_of(&agent, exact)).unwrap_or_else(|| agent.scrape());
     println!("wrk counted {counted} in {runs} runs, our own load {exact}, nginx {asked}");
     let dropped: Vec<_> = scrape.find("redtap_dropped_total", &[]).filter(|(_, count)| *count > 0.0).collect();
     assert!(dropped.is_empty(), "dropped: {dropped:?}");
@@ -124,12 +131,17 @@ fn every_exchange_is_counted_at_saturation() {
     let served = exchanges(&scrape, "server", "nginx", None);
     /// Our questions for its count; the last may not be told yet.
     const OWN: u64 = 2;
-    assert!((asked + 1..=asked + in_flight + OWN).contains(&served), "nginx's {asked}: the agent tells {served}");
-    for labels in ["client", "server"].map(|role| format!("http_{role}_request_duration_seconds_count")) {
-        let strange = scrape
-            .find(&labels, &[])
-            .find(|(has, _)| has.get("http_response_status_code").is_some_and(|status| status != "200"));
-        assert!(strange.is_none(), "a status that nobody sent: {strange:?}");
+    assert!(
+        (asked + CONNECTIONS + 1..=asked + CONNECTIONS + in_flight + OWN).contains(&served),
+        "nginx's {asked}: the agent tells {served}"
+    );
+    for (role, service) in [("server", "nginx"), ("client", "wrk"), ("client", "exact-load")] {
+        let name = format!("http_{role}_request_duration_seconds_count");
+        let invented =
+            |labels: &Labels| labels.get("http_response_status_code").is_some_and(|status| status != "200");
+        let of_service = [("service_name", service)];
+        let strange: Vec<_> = scrape.find(&name, &of_service).filter(|(has, _)| invented(has)).collect();
+        assert!(strange.is_empty(), "a status that nobody sent: {strange:?}");
     }
 }
 

@@ -31,8 +31,10 @@ pub fn lint() -> Result<()> {
     } else {
         report.left_out("clippy of the kernel side", &format!("{} has no clippy", compiler.toolchain));
     }
+    // For readers of the code, to whom nothing is private.
     let documentation = ["doc", "--workspace", "--no-deps", "--document-private-items"];
-    report.check("documentation", run(cargo(&documentation).env("RUSTDOCFLAGS", "-Dwarnings")));
+    let warnings = "-Dwarnings -Arustdoc::private-intra-doc-links";
+    report.check("documentation", run(cargo(&documentation).env("RUSTDOCFLAGS", warnings)));
     let dependencies = ["deny", "--log-level=error", "check", "licenses", "bans", "sources"];
     report.check("dependencies", run(&mut cargo(&dependencies)));
     // The database of advisories is on the network, unlike all else here.

@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets up, builds, runs, tests and checks redtap. One file a verb.
 
 mod apt;
+mod bench;
 mod build;
 mod fuzz;
 mod lint;
@@ -54,6 +55,15 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Measure what being watched costs, against the same load unwatched; as root.
+    Bench {
+        /// Pairs of an unwatched and a watched run of every load.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// How long each run takes.
+        #[arg(long, default_value_t = 4)]
+        seconds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -65,6 +75,7 @@ fn main() -> ExitCode {
         Verb::Test { filter } => test::test(filter.as_deref()),
         Verb::Lint => lint::lint(),
         Verb::Fuzz { seconds } => fuzz::fuzz(seconds),
+        Verb::Bench { rounds, seconds } => bench::bench(bench::Options { rounds, seconds }),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -163,9 +163,8 @@ impl Stream {
     pub fn release(&mut self, direction: Direction, parser: &mut Connection, output: &mut Output) -> Fed {
         let mut fed = Fed::Parsed;
         while fed == Fed::Parsed
-            && let Some(index) = (0..self.held.len()).min_by_key(|index| {
-                self.held.get(*index).map_or(0, |held| self.position(held.seq))
-            })
+            && let Some(index) = (0..self.held.len())
+                .min_by_key(|index| self.held.get(*index).map_or(0, |held| self.position(held.seq)))
         {
             fed = self.feed_held(direction, index, parser, output);
         }
@@ -200,13 +199,8 @@ impl Stream {
 
     fn gap(&mut self, direction: Direction, to: u64, parser: &mut Connection, output: &mut Output) {
         let buffer = std::mem::take(&mut self.buffer);
-        let piece = Piece {
-            at: self.next,
-            bytes: &buffer,
-            first: self.first,
-            last: self.first,
-            ends_segment: false,
-        };
+        let piece =
+            Piece { at: self.next, bytes: &buffer, first: self.first, last: self.first, ends_segment: false };
         parser.gap(direction, &piece, to, output);
         self.next = to;
     }
@@ -232,13 +226,8 @@ impl Stream {
             // The body ends in this segment, wherever the captured window lies.
             self.buffer.clear();
             self.next = self.skip_to;
-            let piece = Piece {
-                at: self.next,
-                bytes: &[],
-                first: window.time,
-                last: window.time,
-                ends_segment: false,
-            };
+            let piece =
+                Piece { at: self.next, bytes: &[], first: window.time, last: window.time, ends_segment: false };
             if parser.parse(direction, &piece, output) == Parse::Invalid {
                 return Fed::Invalid;
             }
@@ -349,7 +338,13 @@ impl Stream {
     }
 
     /// Hands the bytes that were kept to the parser that has been chosen.
-    pub fn replay(&mut self, direction: Direction, parser: &mut Connection, output: &mut Output, now: Nanos) -> Fed {
+    pub fn replay(
+        &mut self,
+        direction: Direction,
+        parser: &mut Connection,
+        output: &mut Output,
+        now: Nanos,
+    ) -> Fed {
         let kept = std::mem::take(&mut self.buffer);
         if kept.is_empty() {
             return Fed::Parsed;

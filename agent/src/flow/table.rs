@@ -119,7 +119,7 @@ impl Table {
 
     /// Takes a window of a segment.
     pub fn segment(&mut self, header: &Segment, bytes: &[u8], delivery: &mut impl Delivery) {
-        let first = header.flags & segment::FIRST != 0;
+        let first = header.flags & segment::FIRST != 0 && header.length > 0;
         self.counts.segments += u64::from(first);
         if header.cookie >> 63 == 1 {
             self.keep_early(header, bytes);
@@ -172,9 +172,10 @@ impl Table {
         let (flows, output) = (&mut self.flows, &mut self.output);
         self.parked.retain(|cookie| {
             let Some(flow) = flows.get_mut(cookie) else { return false };
-            let ripe = flow.parked.as_ref().is_none_or(|parked| {
-                parked.times.response_last.is_none_or(|last| now.since(last) >= PARK_TIME)
-            });
+            let ripe = flow
+                .parked
+                .as_ref()
+                .is_none_or(|parked| parked.times.response_last.is_none_or(|last| now.since(last) >= PARK_TIME));
             if ripe {
                 flow.listed = false;
                 release(flow, None, *cookie, output, delivery);
@@ -278,7 +279,8 @@ impl Table {
         if self.flows.len() < self.limits.flows {
             return;
         }
-        let oldest = self.flows.iter().take(SAMPLE).min_by_key(|(_, flow)| flow.touched).map(|(cookie, _)| *cookie);
+        let oldest =
+            self.flows.iter().take(SAMPLE).min_by_key(|(_, flow)| flow.touched).map(|(cookie, _)| *cookie);
         if let Some(cookie) = oldest {
             self.counts.evicted += 1;
             self.forget(cookie, now, delivery);
@@ -339,13 +341,7 @@ fn deliver(
 }
 
 /// Delivers a flow's parked exchange.
-fn release(
-    flow: &mut Flow,
-    acked: Option<Nanos>,
-    cookie: u64,
-    output: &mut Output,
-    delivery: &mut impl Delivery,
-) {
+fn release(flow: &mut Flow, acked: Option<Nanos>, cookie: u64, output: &mut Output, delivery: &mut impl Delivery) {
     let Some(mut exchange) = flow.parked.take() else { return };
     exchange.cookie = cookie;
     exchange.local = flow.local;

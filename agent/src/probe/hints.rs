@@ -32,8 +32,7 @@ impl Hints {
 
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, Error> {
         let map = ebpf.take_map("HINTS").ok_or_else(|| Error::map("HINTS", "not in the object"))?;
-        let epoch =
-            ebpf.take_map("HINT_EPOCH").ok_or_else(|| Error::map("HINT_EPOCH", "not in the object"))?;
+        let epoch = ebpf.take_map("HINT_EPOCH").ok_or_else(|| Error::map("HINT_EPOCH", "not in the object"))?;
         Ok(Self {
             map: HashMap::try_from(map).map_err(|error| Error::map("HINTS", error))?,
             epoch: Array::try_from(epoch).map_err(|error| Error::map("HINT_EPOCH", error))?,

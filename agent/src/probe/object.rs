@@ -79,8 +79,7 @@ impl Probes {
             log: (options.log_level > 0).then(|| KernelLog::take(&mut ebpf)).flatten(),
         };
         let measuring = options.measure.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()).flatten();
-        let mut probes =
-            Self { ebpf, programs: Vec::with_capacity(PROGRAMS.len()), measuring: measuring };
+        let mut probes = Self { ebpf, programs: Vec::with_capacity(PROGRAMS.len()), measuring };
         probes.attach_all(options, kernel_btf.as_ref(), by_map.is_some())?;
         drop(kernel_btf);
         give_memory_back();
@@ -145,7 +144,9 @@ impl Probes {
             // It may be loaded already: trying it is how its variant was chosen.
             AyaProgram::BtfTracePoint(tracepoint) if tracepoint.fd().is_ok() => Ok(()),
             AyaProgram::BtfTracePoint(tracepoint) => {
-                let Hook::BtfTracePoint(name) = program.hook else { return Err("no tracepoint is named".to_owned()) };
+                let Hook::BtfTracePoint(name) = program.hook else {
+                    return Err("no tracepoint is named".to_owned());
+                };
                 let btf = btf.ok_or("the kernel offers no BTF (/sys/kernel/btf/vmlinux)")?;
                 tracepoint.load(name, btf).map_err(refused_load)
             }
@@ -218,9 +219,7 @@ fn load_object(
 fn loads_pickup(ebpf: &mut Ebpf, btf: Option<&Btf>) -> bool {
     let Some(btf) = btf else { return true };
     match ebpf.program_mut("pickup_btf") {
-        Some(AyaProgram::BtfTracePoint(tracepoint)) => {
-            tracepoint.load("tcp_rcv_space_adjust", btf).is_ok()
-        }
+        Some(AyaProgram::BtfTracePoint(tracepoint)) => tracepoint.load("tcp_rcv_space_adjust", btf).is_ok(),
         _ => true,
     }
 }

@@ -1,9 +1,6 @@
 //! The rings, one a CPU: made here, put into the object's outer map, drained in turn.
 
-use std::{
-    os::fd::AsFd,
-    time::Duration,
-};
+use std::{os::fd::AsFd, time::Duration};
 
 use aya::{
     Ebpf,
@@ -39,9 +36,8 @@ impl Rings {
         let mut rings = Vec::new();
         for cpu in 0..cpus {
             let definition = aya_obj::Map::new_from_params(RINGBUF, 0, 0, bytes, 0);
-            let map = MapData::create(definition, "RING", None).map_err(|error| {
-                Error::map("RING", format!("{error}; a smaller --ring-size may help"))
-            })?;
+            let map = MapData::create(definition, "RING", None)
+                .map_err(|error| Error::map("RING", format!("{error}; a smaller --ring-size may help")))?;
             outer.set(cpu, &map, 0).map_err(|error| Error::map("RINGS", error))?;
             rings.push(RingBuf::try_from(Map::RingBuf(map)).map_err(|error| Error::map("RING", error))?);
         }

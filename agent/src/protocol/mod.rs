@@ -150,6 +150,7 @@ pub struct Output {
     pub closed: Vec<StreamBounds>,
     /// Whether strings are kept that only spans and printers need.
     pub details: bool,
+    #[expect(clippy::vec_box, reason = "the boxes are what goes round")]
     pool: Vec<Box<Exchange>>,
 }
 

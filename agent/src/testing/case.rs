@@ -126,7 +126,8 @@ fn read_line(case: &mut Case, line: &str) -> Result<(), String> {
         ("~", _) => case.expected.push(line.to_owned()),
         (count, exchange) => {
             let count = count.strip_prefix('=').ok_or("neither sent, told nor a directive")?;
-            let count: usize = if count.is_empty() { 1 } else { count.parse().map_err(|_| "no number after =")? };
+            let count: usize =
+                if count.is_empty() { 1 } else { count.parse().map_err(|_| "no number after =")? };
             for number in 0..count {
                 let told = text::bytes(&exchange.replace("%d", &number.to_string()))?;
                 case.expected.push(String::from_utf8_lossy(&told).into_owned());

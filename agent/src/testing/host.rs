@@ -40,6 +40,20 @@ const STEP: Duration = Duration::from_nanos(1000);
 /// The agent's limit on answers to wait for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Who sent each segment that carries payload, how much of it, and when it passes.
+pub fn passages(wire: &Wire) -> impl Iterator<Item = (Role, usize, Nanos)> {
+    let packets = wire.events.iter().filter_map(|event| match event {
+        Event::Packet(packet) => Some(packet),
+        _ => None,
+    });
+    packets
+        .scan(BEGINNING, |now, packet| {
+            *now = now.plus(STEP);
+            Some((packet.from, packet.bytes.len(), *now))
+        })
+        .filter(|(_, length, _)| *length > 0)
+}
+
 /// One end of a connection, watched.
 pub struct Host {
     /// What the table has delivered.
@@ -149,7 +163,8 @@ impl Host {
             }
         }
         for hint in self.told.hints.drain(..) {
-            if let Some(delay) = self.setup.hint_delays.get(self.hints_told % self.setup.hint_delays.len().max(1)) {
+            if let Some(delay) = self.setup.hint_delays.get(self.hints_told % self.setup.hint_delays.len().max(1))
+            {
                 let due = self.hints.back().map_or(0, |(due, _)| *due).max(self.segments + delay);
                 self.hints.push_back((due, hint));
                 self.hints_told += 1;

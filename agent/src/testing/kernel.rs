@@ -2,8 +2,8 @@
 //! the same state (`redtap_ebpf::Flow`), without a kernel.
 
 use redtap_ebpf::{
-    Closed, Direction, Flow, Fresh, Hint, Kind, MAX_CAPTURE, MAX_WINDOWS, Opened, Role as Opening, Segment, Ship, WINDOW,
-    closed,
+    Closed, Direction, Flow, Fresh, Hint, Kind, MAX_CAPTURE, MAX_WINDOWS, Opened, Role as Opening, Segment, Ship,
+    WINDOW, closed,
     flow::{MARK_LEN, hint, state},
     segment, tcp,
 };

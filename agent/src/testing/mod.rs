@@ -13,12 +13,16 @@ mod kernel;
 #[path = "../../../tests/src/raw/text.rs"]
 mod text;
 mod told;
+mod traffic;
 mod wire;
+
+use proptest::prelude::*;
 
 pub use case::{Case, Step, load};
 pub use host::{Host, Setup};
 pub use kernel::{Kernel, Record};
 pub use told::Told;
+pub use traffic::{Planned, Traffic, any_plan};
 pub use wire::{Cuts, Event, Packet, Wire};
 
 /// The configuration of properties: the same cases at every run, unless `PROPTEST_RNG_SEED` or `PROPTEST_CASES`
@@ -33,4 +37,19 @@ pub fn deterministic(cases: u32) -> proptest::test_runner::Config {
         fixed => fixed,
     };
     Config { cases, rng_seed, failure_persistence: None, ..default }
+}
+
+/// Sizes of segments: alike, or any.
+pub fn any_sizes() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![
+        (1_usize..100).prop_map(|size| vec![size]),
+        prop::collection::vec(1_usize..40, 1..50),
+        prop::collection::vec(prop_oneof![1_usize..3, 1_usize..1500, 1_usize..Cuts::MOST], 1..50),
+    ]
+}
+
+/// Sequence numbers anywhere, and near their wrap.
+pub fn any_starts() -> impl Strategy<Value = [u32; 2]> {
+    let start = || prop_oneof![any::<u32>(), (0_u32..40_000).prop_map(|before| 0_u32.wrapping_sub(before))];
+    [start(), start()]
 }

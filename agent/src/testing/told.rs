@@ -46,12 +46,7 @@ impl Told {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let streams = self.closed.iter().map(|stream| {
-            format!(
-                "~ {} client={} server={}",
-                stream.kind.as_str(),
-                stream.sent_by_client,
-                stream.sent_by_server
-            )
+            format!("~ {} client={} server={}", stream.kind.as_str(), stream.sent_by_client, stream.sent_by_server)
         });
         self.exchanges.iter().map(line).chain(streams).collect()
     }

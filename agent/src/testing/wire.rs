@@ -103,6 +103,15 @@ impl Wire {
         wire
     }
 
+    /// The records of these segments are lost.
+    pub fn lose(&mut self, indices: &[usize]) {
+        for index in indices {
+            if let Some(Event::Packet(packet)) = self.events.get_mut(*index) {
+                packet.lost = true;
+            }
+        }
+    }
+
     /// A write, in segments.
     pub fn send(&mut self, from: Role, bytes: &[u8], cuts: &mut Cuts, lost: bool) {
         let mut rest = bytes;

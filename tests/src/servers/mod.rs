@@ -61,24 +61,40 @@ pub struct Kind {
     pub name: &'static str,
     /// `/chunked` gives a body of chunks.
     pub chunks: bool,
-    /// It reads the bodies of requests, be it to throw them away; else it breaks the connection over them.
-    pub bodies: bool,
+    /// What it does with the bodies of requests.
+    pub bodies: Bodies,
     /// Starts one.
     pub start: fn() -> Server,
 }
 
+/// What a server does with the body of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    /// Breaks the connection over it.
+    Refused,
+    /// Answers without waiting for it, and reads it later: how much of a long one a client sends is a matter of luck.
+    Late,
+    /// Reads it, then answers.
+    Read,
+}
+
 /// Every kind.
 pub const KINDS: [Kind; 10] = [
-    Kind { name: "nginx", chunks: false, bodies: true, start: || nginx(&Place::Host) },
-    Kind { name: "apache with mpm_event", chunks: false, bodies: true, start: || native::apache("event") },
-    Kind { name: "apache with mpm_prefork", chunks: false, bodies: true, start: || native::apache("prefork") },
-    Kind { name: "haproxy before nginx", chunks: false, bodies: true, start: native::haproxy },
-    Kind { name: "python http.server", chunks: false, bodies: false, start: || python(&Place::Host) },
-    Kind { name: "uvicorn", chunks: true, bodies: true, start: programs::uvicorn },
-    Kind { name: "node", chunks: true, bodies: true, start: programs::node },
-    Kind { name: "go net/http", chunks: true, bodies: true, start: programs::go },
-    Kind { name: "java HttpServer", chunks: true, bodies: true, start: programs::java },
-    Kind { name: "io_uring", chunks: false, bodies: true, start: programs::uring },
+    Kind { name: "nginx", chunks: false, bodies: Bodies::Late, start: || nginx(&Place::Host) },
+    Kind { name: "apache with mpm_event", chunks: false, bodies: Bodies::Late, start: || native::apache("event") },
+    Kind {
+        name: "apache with mpm_prefork",
+        chunks: false,
+        bodies: Bodies::Read,
+        start: || native::apache("prefork"),
+    },
+    Kind { name: "haproxy before nginx", chunks: false, bodies: Bodies::Late, start: native::haproxy },
+    Kind { name: "python http.server", chunks: false, bodies: Bodies::Refused, start: || python(&Place::Host) },
+    Kind { name: "uvicorn", chunks: true, bodies: Bodies::Read, start: programs::uvicorn },
+    Kind { name: "node", chunks: true, bodies: Bodies::Read, start: programs::node },
+    Kind { name: "go net/http", chunks: true, bodies: Bodies::Read, start: programs::go },
+    Kind { name: "java HttpServer", chunks: true, bodies: Bodies::Read, start: programs::java },
+    Kind { name: "io_uring", chunks: false, bodies: Bodies::Read, start: programs::uring },
 ];
 
 pub use native::{nginx, nginx_requests};

@@ -115,9 +115,7 @@ pub fn parse_partial(bytes: &[u8]) -> Option<Head<'_>> {
 pub fn has_end(bytes: &[u8], searched: usize) -> bool {
     let from = searched.saturating_sub(3);
     let tail = bytes.get(from..).unwrap_or_default();
-    memchr_iter(b'\n', tail).any(|at| {
-        matches!(tail.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..]))
-    })
+    memchr_iter(b'\n', tail).any(|at| matches!(tail.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..])))
 }
 
 /// Whether bytes begin an HTTP/1 message.
@@ -158,6 +156,19 @@ pub fn recognise(bytes: &[u8]) -> Recognition {
         Some(_) => Recognition::No,
     }
 }
+
+/// Whether bytes of which it is not known that a message begins with them do begin one: with a known method, or a
+/// status line. Unlike [`recognise`], it takes no word of a body for a method.
+#[must_use]
+pub fn recognise_known(bytes: &[u8]) -> Recognition {
+    let rest = bytes.get(leading_empty_lines(bytes)..).unwrap_or_default();
+    let known = |start: &&[u8]| rest.starts_with(start) || start.starts_with(rest);
+    if KNOWN_STARTS.iter().any(known) { recognise(bytes) } else { Recognition::No }
+}
+
+/// What a message begins with, but for those of unknown method.
+const KNOWN_STARTS: [&[u8]; 10] =
+    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH ", b"HTTP/1."];
 
 /// Whether bytes that will not be added to begin a message: a head longer than what was captured of it.
 #[must_use]
@@ -215,8 +226,24 @@ pub fn leading_empty_lines(bytes: &[u8]) -> usize {
 }
 
 const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 fn start_line(line: &[u8]) -> Option<(StartLine<'_>, u8)> {
@@ -232,7 +259,7 @@ fn start_line(line: &[u8]) -> Option<(StartLine<'_>, u8)> {
     let space = memrchr(b' ', line)?;
     let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] = line.get(space + 1..)? else { return None };
     let (method, target) = method_and_target(line.get(..space)?)?;
-    minor.is_ascii_digit().then_some((StartLine::Request { method, target }, minor - b'0'))
+    minor.is_ascii_digit().then(|| (StartLine::Request { method, target }, minor - b'0'))
 }
 
 fn method_and_target(line: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -14,4 +14,4 @@ mod head;
 mod tests;
 
 pub use connection::Connection;
-pub use head::{recognise, recognise_partial};
+pub use head::{recognise, recognise_known, recognise_partial};

@@ -1,6 +1,8 @@
 //! HTTP/1 by cases: `agent/tests/cases/http1`, as each end of the connection sees them, however the bytes are cut
 //! into segments.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::{
@@ -10,11 +12,11 @@ use super::{
 use crate::{
     exchange::Role,
     protocol::{Parse, Piece, Recognition},
-    testing::{Case, Cuts, Host, Setup, Wire, deterministic, load},
+    testing::{Case, Cuts, Host, Setup, Wire, any_sizes, any_starts, deterministic, load},
     time::Nanos,
 };
 
-const CASES: &str = "tests/cases/http1";
+static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| load("tests/cases/http1"));
 
 /// What of a case is told otherwise than it says, at both ends.
 fn complaints(case: &Case, cuts: &Cuts, starts: [u32; 2]) -> Vec<String> {
@@ -43,13 +45,13 @@ fn short(lines: &[String]) -> String {
 #[test]
 fn every_case_as_written() {
     let complaints: Vec<String> =
-        load(CASES).iter().flat_map(|case| complaints(case, &Cuts::whole(), [1000, 900_000])).collect();
+        CASES.iter().flat_map(|case| complaints(case, &Cuts::whole(), [1000, 900_000])).collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
 #[test]
 fn every_case_byte_by_byte() {
-    let complaints: Vec<String> = load(CASES)
+    let complaints: Vec<String> = CASES
         .iter()
         .filter(|case| !case.as_written)
         .flat_map(|case| complaints(case, &Cuts::of(&[1]), [1000, 900_000]))
@@ -57,28 +59,13 @@ fn every_case_byte_by_byte() {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// Sizes of segments: alike, or any.
-pub fn sizes() -> impl Strategy<Value = Vec<usize>> {
-    prop_oneof![
-        (1_usize..100).prop_map(|size| vec![size]),
-        prop::collection::vec(1_usize..40, 1..50),
-        prop::collection::vec(prop_oneof![1_usize..3, 1_usize..1500, 1_usize..Cuts::MOST], 1..50),
-    ]
-}
-
-/// Sequence numbers anywhere, and near their wrap.
-pub fn starts() -> impl Strategy<Value = [u32; 2]> {
-    let start = || prop_oneof![any::<u32>(), (0_u32..40_000).prop_map(|before| 0_u32.wrapping_sub(before))];
-    [start(), start()]
-}
-
 proptest! {
     #![proptest_config(deterministic(48))]
 
     #[test]
-    fn every_case_in_any_segments(sizes in sizes(), starts in starts()) {
+    fn every_case_in_any_segments(sizes in any_sizes(), starts in any_starts()) {
         let cuts = Cuts::of(&sizes);
-        for case in load(CASES).iter().filter(|case| !case.as_written) {
+        for case in CASES.iter().filter(|case| !case.as_written) {
             let complaints = complaints(case, &cuts, starts);
             prop_assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
         }

@@ -11,7 +11,8 @@ import (
 )
 
 func main() {
-	base := os.Args[1]
+	// Bodies: none, short, or long ones too.
+	base, bodies := os.Args[1], os.Args[2]
 	for n := 0; n < 20; n++ {
 		do(base, "GET", "/small", "")
 	}
@@ -19,10 +20,12 @@ func main() {
 	do(base, "GET", "/large", "")
 	do(base, "GET", "/missing", "")
 	do(base, "HEAD", "/small", "")
-	if len(os.Args) > 2 && os.Args[2] == "bodies" {
+	if bodies != "none" {
 		do(base, "POST", "/small", "some form data")
-		do(base, "PUT", "/small", strings.Repeat("p", 100000))
 		do(base, "DELETE", "/small", "")
+	}
+	if bodies == "long" {
+		do(base, "PUT", "/small", strings.Repeat("p", 100000))
 	}
 }
 

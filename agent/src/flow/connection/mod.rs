@@ -1,12 +1,12 @@
 //! One connection: its two streams, its parser once a protocol is recognised, and what the kernel is told of it.
 
+mod hints;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use redtap_ebpf::{Closed, Hint, Opened, Role, Segment, closed, hint, segment};
+use redtap_ebpf::{Closed, Opened, Role, Segment, closed, segment};
 
-use super::{
-    stream::{Fed, Stream, Window},
-};
+use super::stream::{Fed, Stream, Window};
 use crate::{
     exchange::Exchange,
     protocol::{
@@ -22,12 +22,6 @@ const MAX_UNDECIDED: usize = super::stream::MAX_HEAD;
 /// Windows without a recognisable head after which a connection seen from its middle is taken for another
 /// protocol.
 const MAX_STRANGE: u8 = 16;
-
-/// A body with more than this to come is worth telling the kernel of: two system calls against a record a segment.
-const WORTH_SKIPPING: u64 = 64 * 1024;
-
-/// The farthest a skip reaches, so that it is never ambiguous among 2³² sequence numbers.
-const MAX_SKIP: u64 = 1 << 30;
 
 const FIN_RX: u8 = 1;
 const FIN_TX: u8 = 2;
@@ -84,6 +78,8 @@ pub struct Flow {
     parser: Parser,
     from_start: bool,
     first_fin: Option<Direction>,
+    /// A record was lost since the last received segment: a hole before the next is likely its.
+    doubtful: bool,
     /// Bits of FIN and RST seen.
     ended: u8,
     version: u32,
@@ -108,6 +104,7 @@ impl Default for Flow {
             parser: Parser::Undecided { strange: 0, segments: 0 },
             from_start: false,
             first_fin: None,
+            doubtful: false,
             ended: 0,
             version: 0,
             told: 0,
@@ -147,9 +144,7 @@ impl Flow {
     pub fn class(&self) -> Class {
         match &self.parser {
             Parser::Undecided { .. } => Class::Undecided,
-            Parser::Http1(connection) if connection.appetite(Direction::Rx) == Appetite::Nothing => {
-                Class::Stream
-            }
+            Parser::Http1(connection) if connection.appetite(Direction::Rx) == Appetite::Nothing => Class::Stream,
             Parser::Http1(_) => Class::Http1,
             Parser::Opaque => Class::Opaque,
         }
@@ -189,6 +184,7 @@ impl Flow {
         }
         if header.flags & segment::LOSS != 0 {
             self.note_loss();
+            self.doubtful = true;
         }
         if header.picked_up != 0
             && let Parser::Http1(connection) = &mut self.parser
@@ -197,16 +193,9 @@ impl Flow {
         }
         let mut verdict = Verdict::default();
         if header.length > 0 {
-            let window = Window {
-                seq: header.seq,
-                offset: header.offset,
-                length: header.length,
-                bytes,
-                time,
-            };
+            let window = Window { seq: header.seq, offset: header.offset, length: header.length, bytes, time };
             let counted = u64::from(header.flags & segment::FIRST != 0);
-            let loss = header.flags & segment::LOSS != 0;
-            verdict = self.payload(direction, &window, counted, loss, output);
+            verdict = self.payload(direction, &window, counted, output);
         }
         if header.flags & (segment::FIN | segment::RST) != 0 {
             self.half_ends(direction, header, output);
@@ -219,7 +208,6 @@ impl Flow {
         direction: Direction,
         window: &Window<'_>,
         counted: u64,
-        loss: bool,
         output: &mut Output,
     ) -> Verdict {
         let stream = match direction {
@@ -245,7 +233,7 @@ impl Flow {
                     other.release(direction.other(), connection, output);
                 }
                 let hole = direction == Direction::Rx
-                    && !loss
+                    && !self.doubtful
                     && stream.leaves_hole(window)
                     && connection.appetite(direction) == Appetite::Bytes;
                 if hole && stream.hold(window) {
@@ -261,6 +249,7 @@ impl Flow {
                 if fed == Fed::Invalid {
                     self.parser = Parser::Opaque;
                 }
+                self.doubtful &= direction == Direction::Tx;
                 Verdict { parsed: counted, opaque: 0 }
             }
         }
@@ -270,18 +259,18 @@ impl Flow {
     fn recognise(&mut self, direction: Direction, window: &Window<'_>, output: &mut Output) -> Verdict {
         // The other side spoke and is answered: what it said is all there is to tell it by.
         if let Some(verdict) = self.adopt_partial(direction.other(), window.time, output) {
-            self.payload(direction, window, 0, false, output);
+            self.payload(direction, window, 0, output);
             return verdict;
         }
         let from_start = self.from_start;
         let stream = self.stream(direction);
-        let alone = http1::recognise(window.bytes);
+        let alone = http1::recognise_known(window.bytes);
         if !from_start && !stream.unused().is_empty() && alone.is_some_head() {
             stream.restart(window);
         }
         if !stream.keep(window, MAX_UNDECIDED) {
             if let Some(verdict) = self.adopt_partial(direction, window.time, output) {
-                self.payload(direction, window, 0, false, output);
+                self.payload(direction, window, 0, output);
                 return verdict;
             }
             if from_start && self.stream(direction).unused().len() >= MAX_UNDECIDED {
@@ -376,7 +365,8 @@ impl Flow {
             (true, Direction::Tx) => FIN_TX,
         };
         let stream = self.stream(direction);
-        if stream.is_started() {
+        // The number of a RST that follows a FIN is one beyond the stream.
+        if is_fin && stream.is_started() {
             stream.reaches(header.seq, header.length);
         }
         let mut end = self.end(Nanos(header.time));
@@ -435,7 +425,13 @@ impl Flow {
     pub fn forgotten(&mut self, now: Nanos, output: &mut Output) -> Verdict {
         self.note_loss();
         let end = self.end(now);
-        self.ends(&end, 0, output)
+        if let Parser::Http1(connection) = &mut self.parser {
+            self.rx.release(Direction::Rx, connection, output);
+            connection.abandon(&end, output);
+        }
+        let verdict = Verdict { parsed: 0, opaque: self.undecided_segments() };
+        self.parser = Parser::Opaque;
+        verdict
     }
 
     fn ends(&mut self, end: &End, picked_up: u64, output: &mut Output) -> Verdict {
@@ -462,80 +458,11 @@ impl Flow {
             connection.expire(oldest, now, output);
         }
     }
-
-    /// What the kernel should be told of this flow now, if anything.
-    pub fn hint(&mut self) -> Option<Hint> {
-        let mut next = Hint::default();
-        match &self.parser {
-            Parser::Opaque => next.flags |= hint::OPAQUE,
-            Parser::Undecided { .. } => return None,
-            Parser::Http1(connection) => {
-                if connection.appetite(Direction::Rx) == Appetite::Nothing {
-                    next.flags |= hint::STREAM;
-                } else if connection.is_pipelined() {
-                    next.flags |= hint::FULL;
-                } else if connection.has_long_head() {
-                    next.flags |= hint::SINGLE;
-                }
-                if let Some(to) = skip(&self.rx, &mut self.told_skip[0]) {
-                    next.flags |= hint::RX_SKIP;
-                    next.rx_skip_to = to;
-                }
-                if let Some(to) = skip(&self.tx, &mut self.told_skip[1]) {
-                    next.flags |= hint::TX_SKIP;
-                    next.tx_skip_to = to;
-                }
-                let rx = connection.appetite(Direction::Rx) == Appetite::Bulk;
-                if bulk(rx, &self.rx, &mut self.bulk_since[0]) {
-                    next.flags |= hint::RX_BULK;
-                    next.rx_bulk_at = self.tx.end() as u32;
-                }
-                let tx = connection.appetite(Direction::Tx) == Appetite::Bulk;
-                if bulk(tx, &self.tx, &mut self.bulk_since[1]) {
-                    next.flags |= hint::TX_BULK;
-                    next.tx_bulk_at = self.rx.end() as u32;
-                }
-            }
-        }
-        let news = next.flags & !hint::STICKY != 0 || next.flags & !self.told != 0;
-        if !news {
-            return None;
-        }
-        self.told |= next.flags & hint::STICKY;
-        self.version = self.version.wrapping_add(1).max(1);
-        next.version = self.version;
-        Some(next)
-    }
 }
 
 /// How long a hole may stay open before what waits behind it is read without it; a retransmission takes at least
 /// 200 ms (`TCP_RTO_MIN`, include/net/tcp.h).
 const HOLD_TIME: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// Where the kernel may skip to, if that is far and it was not told yet. Told again when half of it is used up.
-fn skip(stream: &Stream, told: &mut u64) -> Option<u32> {
-    let left = stream.skip_to().checked_sub(stream.end()).filter(|left| *left > WORTH_SKIPPING)?;
-    let target = stream.end() + left.min(MAX_SKIP);
-    if *told >= stream.skip_to() || (*told > stream.end() && *told - stream.end() > MAX_SKIP / 2) {
-        return None;
-    }
-    *told = target;
-    Some(target as u32)
-}
-
-/// Whether a body of unknown length has gone on long enough to tell the kernel.
-fn bulk(wanted: bool, stream: &Stream, since: &mut Option<u64>) -> bool {
-    if !wanted {
-        *since = None;
-        return false;
-    }
-    let from = *since.get_or_insert(stream.end());
-    if from == u64::MAX || stream.end() - from < WORTH_SKIPPING {
-        return false;
-    }
-    *since = Some(u64::MAX);
-    true
-}
 
 fn address(bytes: [u8; 16], port: u16) -> SocketAddr {
     let ip = Ipv6Addr::from(bytes);

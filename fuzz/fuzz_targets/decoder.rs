@@ -1,0 +1,58 @@
+//! Any bytes as records of several rings and as a recorded file, through the whole pipeline: no panic.
+#![no_main]
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use redtap::{
+    flow::{Limits, Table},
+    identity::{self, Identities, Process, Replayed},
+    merge::Merge,
+    pipeline::{Options, Pipeline},
+    record::{Frame, Recording},
+    red,
+    time::{Nanos, WallOffset},
+};
+
+fn pipeline() -> Pipeline {
+    Pipeline::new(Options {
+        table: Table::new(Limits { flows: 8, request_timeout: Duration::from_secs(1) }, true),
+        identities: Identities::new(Box::new(Replayed::default()), identity::Limits::default()),
+        registry: red::Registry::new(red::Options {
+            series_per_service: 4,
+            series_total: 8,
+            server_addresses: 4,
+            timings: true,
+        }),
+        printer: None,
+        wall: WallOffset(0),
+        own_pid: 0,
+    })
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut pipeline = pipeline();
+    let mut merge = Merge::new(2);
+    if let Ok(recording) = Recording::from_bytes(data.to_vec()) {
+        for frame in recording.frames().map_while(Result::ok) {
+            match frame {
+                Frame::Record(ring, record) => merge.push(ring, record),
+                Frame::Process(body) => drop(Process::from_record(body)),
+                Frame::Watermark(moment) => merge.emit(moment, |record| pipeline.record(record)),
+            }
+        }
+    } else {
+        // A byte for the ring, a byte for the length in units of 8, then a record.
+        let mut rest = data;
+        while let [ring, length, tail @ ..] = rest {
+            let (record, tail) = tail.split_at((usize::from(*length) * 8).min(tail.len()));
+            rest = tail;
+            merge.push(usize::from(*ring), record);
+        }
+    }
+    merge.emit(Nanos(u64::MAX), |record| pipeline.record(record));
+    pipeline.sweep(Nanos(u64::MAX));
+    pipeline.expire(Nanos(u64::MAX));
+    pipeline.stop();
+    let _ = pipeline.snapshot();
+});

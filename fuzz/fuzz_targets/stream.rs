@@ -1,0 +1,79 @@
+//! Segments with any positions, windows and flags through the flow table: no panic, bounded memory, closed books.
+#![no_main]
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use redtap::{
+    exchange::{Exchange, StreamEnd},
+    flow::{Delivery, Limits, Table},
+    time::Nanos,
+};
+use redtap_ebpf::{Hint, Kind, Segment, segment};
+
+struct Count(u64);
+
+impl Delivery for Count {
+    fn exchange(&mut self, _: &Exchange, _: &[u8; 16]) {
+        self.0 += 1;
+    }
+    fn stream_opened(&mut self, _: &StreamEnd, _: &[u8; 16]) {}
+    fn stream_closed(&mut self, _: &StreamEnd, _: &[u8; 16]) {}
+    fn hint(&mut self, _: u64, _: Hint, _: bool) {}
+    fn forget_hint(&mut self, _: u64) {}
+}
+
+const FLOWS: usize = 4;
+
+fuzz_target!(|data: &[u8]| {
+    let limits = Limits { flows: FLOWS, request_timeout: Duration::from_nanos(50) };
+    let mut table = Table::new(limits, true);
+    let mut count = Count(0);
+    let mut next = [0_u32; 16];
+    let mut time = 1;
+    let mut rest = data;
+    // Each segment: flags, cookie, shift of its position, uncaptured bytes before and behind, length, bytes.
+    while let [flags, cookie, shift, before, behind, length, tail @ ..] = rest {
+        let (bytes, tail) = tail.split_at(usize::from(*length).min(tail.len()));
+        rest = tail;
+        time += 1;
+        let side = usize::from(cookie & 7) * 2 + usize::from(flags & segment::EGRESS);
+        let seq = next[side].wrapping_add_signed(i32::from(shift.cast_signed()));
+        let captured = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        let length = u32::from(*before) + u32::from(captured) + u32::from(*behind);
+        next[side] = seq.wrapping_add(length);
+        let header = Segment {
+            kind: Kind::Segment as u8,
+            flags: *flags,
+            captured,
+            length,
+            cookie: u64::from(cookie & 7) | (u64::from(cookie >> 7) << 63),
+            time,
+            seq,
+            offset: u32::from(*before),
+            picked_up: if cookie & 8 != 0 { time } else { 0 },
+            acked: if cookie & 16 != 0 { time } else { 0 },
+            pid: 1,
+            tid: 1,
+            srtt_us: 0,
+            retransmits: 0,
+        };
+        table.segment(&header, bytes, &mut count);
+        if cookie & 32 != 0 {
+            table.sweep(Nanos(time), &mut count);
+            table.expire(Nanos(time), &mut count);
+        }
+        assert!(table.len() <= FLOWS);
+    }
+    // Long after, everything has been forgotten and every segment has its place.
+    let late = Nanos(u64::MAX / 2);
+    table.sweep(late, &mut count);
+    table.expire(late, &mut count);
+    table.expire(late, &mut count);
+    let counts = table.counts();
+    let settled = counts.parsed + counts.opaque + counts.early_unclaimed;
+    assert!(settled <= counts.segments, "{counts:?}");
+    if table.is_empty() {
+        assert_eq!(settled, counts.segments, "{counts:?}");
+    }
+});

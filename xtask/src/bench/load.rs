@@ -1,0 +1,117 @@
+//! Those who ask nginx, and what they find.
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::child::bound;
+use super::server::{PAUSE, Server};
+use crate::process::output;
+
+/// Connections of `wrk`.
+const CONNECTIONS: u64 = 32;
+
+/// A way to ask.
+#[derive(Clone, Copy)]
+pub enum Load {
+    /// As fast as it goes, on connections that stay.
+    KeepAlive,
+    /// The same at a given rate (requests a second).
+    Paced { rate: f64 },
+    /// As fast as it goes, a connection for each request.
+    Churn,
+    /// One large file again and again, on one connection.
+    Bulk,
+}
+
+/// What a run achieved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measure {
+    /// Requests a second; bytes a second of [`Load::Bulk`].
+    pub rate: f64,
+    /// Median latency in seconds; 0 of [`Load::Bulk`].
+    pub p50: f64,
+    /// 99th percentile of latency in seconds; 0 of [`Load::Bulk`].
+    pub p99: f64,
+}
+
+impl Load {
+    /// How many connections it has at a time.
+    pub fn connections(self) -> u64 {
+        match self {
+            Self::KeepAlive | Self::Churn => CONNECTIONS,
+            Self::Paced { rate } => (rate * PAUSE.as_secs_f64()).ceil().max(1.0) as u64,
+            Self::Bulk => 1,
+        }
+    }
+
+    /// Runs it for `seconds`.
+    ///
+    /// # Errors
+    /// When not every answer was good.
+    pub fn run(self, server: &Server, seconds: u32) -> Result<Measure> {
+        let url = format!("http://127.0.0.1:{}", server.port());
+        if matches!(self, Self::Bulk) {
+            let mut curl = bound("curl");
+            curl.args(["--silent", "--fail", "--output", "/dev/null"]);
+            curl.args(["--write-out", "%{size_download} %{time_total}\\n", &format!("{url}/bulk?[1-{seconds}]")]);
+            return bulk(&output(&mut curl)?);
+        }
+        let mut wrk = bound("wrk");
+        wrk.args(["-t1", "--latency", &format!("-c{}", self.connections()), &format!("-d{seconds}s")]);
+        match self {
+            Self::Paced { .. } => {
+                wrk.arg("-s").arg(server.directory().join("pause.lua"));
+            }
+            Self::Churn => {
+                wrk.args(["-H", "Connection: close"]);
+            }
+            Self::KeepAlive | Self::Bulk => {}
+        }
+        let text = output(wrk.arg(format!("{url}/")))?;
+        if text.contains("Socket errors") || text.contains("Non-2xx") {
+            bail!("not every answer was good: {text}");
+        }
+        measure(&text).with_context(|| format!("cannot read what wrk says: {text}"))
+    }
+}
+
+/// Bytes a second, from lines of bytes and seconds.
+fn bulk(text: &str) -> Result<Measure> {
+    let (mut bytes, mut seconds) = (0.0, 0.0);
+    for (size, time) in text.lines().filter_map(|line| line.split_once(' ')) {
+        bytes += size.parse::<f64>().context("no size from curl")?;
+        seconds += time.parse::<f64>().context("no time from curl")?;
+    }
+    ensure!(seconds > 0.0, "curl fetched nothing: {text}");
+    Ok(Measure { rate: bytes / seconds, p50: 0.0, p99: 0.0 })
+}
+
+fn measure(text: &str) -> Option<Measure> {
+    let after = |label: &str| text.lines().find_map(|line| line.trim_start().strip_prefix(label)).map(str::trim);
+    let latency = |label: &str| {
+        let value = after(label)?;
+        let (number, unit) = value.split_at(value.find(|letter: char| letter.is_ascii_alphabetic())?);
+        let unit = match unit {
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            _ => return None,
+        };
+        Some(number.parse::<f64>().ok()? * unit)
+    };
+    Some(Measure { rate: after("Requests/sec:")?.parse().ok()?, p50: latency("50%")?, p99: latency("99%")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Measure, bulk, measure};
+
+    #[test]
+    fn what_the_clients_print_is_read() {
+        let wrk = "  Thread Stats   Avg\n    Latency   430.22us\n  Latency Distribution\n     50%  412.00us\n     75%  1.00ms\n     99%    1.25ms\n  9 requests in 1.00s\nRequests/sec:  71234.50\n";
+        let Some(Measure { rate, p50, p99 }) = measure(wrk) else { panic!("not read") };
+        assert_eq!([rate, p50 * 1e6, p99 * 1e6].map(f64::round), [71235.0, 412.0, 1250.0]);
+        assert_eq!(measure("Requests/sec: 1\n"), None);
+        assert_eq!(bulk("100 0.5\n200 1.0").map(|measure| measure.rate).ok(), Some(200.0));
+        assert!(bulk("").is_err());
+    }
+}

@@ -86,11 +86,6 @@ fn every_exchange_is_counted_at_saturation() {
         .map_or(5_000_000, |value| value.parse().expect("REDTAP_SATURATION_EXCHANGES is a number"));
     let server = nginx(&Place::Host);
     let agent = Agent::start_silent(&turn.redtap, &[]);
-    // The agent was asked whether it is ready before it was, and may have seen an answer without its question: told
-    // before the first exchanges that it saw whole.
-    let unobserved = |scrape: &Scrape| scrape.count("redtap_exchanges_total", &[("outcome", "unobserved")]);
-    assert_eq!(load(&server, CONNECTIONS), CONNECTIONS);
-    let half_seen = unobserved(&wait::until("the first exchanges", || told_of(&agent, CONNECTIONS)));
     let before = nginx_requests(&server);
 
     // `wrk` stops in the middle: what was asked last, at most once a connection, it does not count.
@@ -107,12 +102,13 @@ fn every_exchange_is_counted_at_saturation() {
     // nginx counts what it has read; this question is one too.
     let asked = nginx_requests(&server) - before - 1;
 
-    let exact = exact + CONNECTIONS;
     let scrape = wait::within(wait::PATIENCE, || told_of(&agent, exact)).unwrap_or_else(|| agent.scrape());
     println!("wrk counted {counted} in {runs} runs, our own load {exact}, nginx {asked}");
     let dropped: Vec<_> = scrape.find("redtap_dropped_total", &[]).filter(|(_, count)| *count > 0.0).collect();
     assert!(dropped.is_empty(), "dropped: {dropped:?}");
-    assert_eq!(unobserved(&scrape), half_seen, "unobserved");
+    // The agent was asked whether it is ready before it was, and may have seen both sides of one answer only.
+    let unobserved = scrape.count("redtap_exchanges_total", &[("outcome", "unobserved")]);
+    assert!(unobserved <= 2, "{unobserved} unobserved");
     assert_eq!(exchanges(&scrape, "client", "exact-load", Some("200")), exact, "our own load");
     assert_eq!(exchanges(&scrape, "client", "exact-load", None), exact, "our own load, of any outcome");
 
@@ -131,10 +127,7 @@ fn every_exchange_is_counted_at_saturation() {
     let served = exchanges(&scrape, "server", "nginx", None);
     /// Our questions for its count; the last may not be told yet.
     const OWN: u64 = 2;
-    assert!(
-        (asked + CONNECTIONS + 1..=asked + CONNECTIONS + in_flight + OWN).contains(&served),
-        "nginx's {asked}: the agent tells {served}"
-    );
+    assert!((asked + 1..=asked + in_flight + OWN).contains(&served), "nginx's {asked}: the agent tells {served}");
     for (role, service) in [("server", "nginx"), ("client", "wrk"), ("client", "exact-load")] {
         let name = format!("http_{role}_request_duration_seconds_count");
         let invented =

@@ -30,7 +30,7 @@ pub fn setup() -> Result<Compiler> {
 }
 
 /// Programs that the tests through the kernel run, and the packages that bring them.
-const TEST_PROGRAMS: [(&str, &str); 12] = [
+const TEST_PROGRAMS: [(&str, &str); 13] = [
     ("nginx", "nginx"),
     ("apache2", "apache2-bin"),
     ("haproxy", "haproxy"),
@@ -43,6 +43,7 @@ const TEST_PROGRAMS: [(&str, &str); 12] = [
     ("ip", "iproute2"),
     ("setpriv", "util-linux"),
     ("bpftool", "bpftool"),
+    ("nft", "nftables"),
 ];
 
 /// Installs the servers and clients that the tests through the kernel run.

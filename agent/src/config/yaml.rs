@@ -18,6 +18,9 @@ use super::{
 /// A file longer than this is none of ours.
 const LONGEST: u64 = 1 << 20;
 
+/// As much of a line that is not understood is shown.
+const SHOWN: usize = 80;
+
 /// A setting that the file makes.
 #[derive(Debug)]
 pub struct Entry {
@@ -51,9 +54,15 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
 pub fn parse(text: &str, path: &Path) -> Result<Vec<Entry>, ConfigError> {
     let origin = |line| Origin::File(path.to_owned(), line);
     let mapping: HashMap<Spanned<String>, Option<Spanned<String>>> =
-        serde_saphyr::from_str(text).map_err(|error| ConfigError::Syntax {
-            origin: origin(error.location().map_or(1, |location| location.line())),
-            message: format!("not a mapping from keys to single values: {}", message(&error)),
+        serde_saphyr::from_str(text).map_err(|error| {
+            let line = error.location().map_or(1, |location| location.line());
+            let written = usize::try_from(line).ok().and_then(|line| text.lines().nth(line.checked_sub(1)?));
+            let written: String = written.unwrap_or_default().trim().chars().take(SHOWN).collect();
+            let message = message(&error);
+            ConfigError::Syntax {
+                origin: origin(line),
+                message: format!("not a mapping from keys to single values: {message}, in {written:?}"),
+            }
         })?;
     let mut pairs: Vec<_> =
         mapping.into_iter().map(|(key, value)| (key.referenced.line(), key.value, value)).collect();

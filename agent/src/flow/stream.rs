@@ -197,6 +197,14 @@ impl Stream {
         }
     }
 
+    /// The other side speaks after a loss: the rest of what the parser has begun to read will not come any more.
+    pub fn give_up_rest(&mut self, direction: Direction, parser: &mut Connection, output: &mut Output) {
+        if !self.buffer.is_empty() {
+            let captured = self.next + self.buffer.len() as u64;
+            self.gap(direction, captured, parser, output);
+        }
+    }
+
     fn gap(&mut self, direction: Direction, to: u64, parser: &mut Connection, output: &mut Output) {
         let buffer = std::mem::take(&mut self.buffer);
         let piece =
@@ -283,12 +291,14 @@ impl Stream {
                 Parse::Skip(to) => {
                     self.skip_to = to;
                     let left = bytes.len() as u64;
-                    if to > self.next + left {
+                    if to > self.next + left && to > self.end {
                         self.next += left;
                         used = all.len();
                         break;
                     }
-                    used += usize::try_from(to - self.next).unwrap_or(usize::MAX);
+                    // The segment reaches there, although not what was captured of it.
+                    let skipped = usize::try_from(to - self.next).unwrap_or(usize::MAX);
+                    used += skipped.min(bytes.len());
                     self.next = to;
                     let at_end = Piece { at: to, bytes: &[], first: time, last: time, ends_segment: false };
                     if parser.parse(direction, &at_end, output) == Parse::Invalid {

@@ -22,7 +22,7 @@ pub use case::{Case, Step, load};
 pub use host::{Host, Setup};
 pub use kernel::{Kernel, Record};
 pub use told::Told;
-pub use traffic::{Planned, Traffic, any_plan};
+pub use traffic::{Plan, Planned, Traffic, any_plan};
 pub use wire::{Cuts, Event, Packet, Wire};
 
 /// The configuration of properties: the same cases at every run, unless `PROPTEST_RNG_SEED` or `PROPTEST_CASES`

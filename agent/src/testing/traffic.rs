@@ -146,6 +146,15 @@ fn write(wire: &mut Wire, from: Role, messages: Vec<Message>, cuts: &mut Cuts, t
 }
 
 impl Plan {
+    /// Without a chunked request: where such a body is missing bytes, it is taken to last until the answer.
+    #[must_use]
+    pub fn of_known_length(mut self) -> Self {
+        if let Body::Chunked(chunks, _) = &self.request {
+            self.request = Body::Length(chunks.iter().sum());
+        }
+        self
+    }
+
     fn line(&self, index: usize) -> String {
         let mut line = format!("{} {} {}", self.method, target(index), self.status);
         for (name, role) in [("req", Role::Client), ("resp", Role::Server)] {

@@ -61,7 +61,8 @@ pub(super) fn uvicorn() -> Server {
             "h11",
             "--app-dir",
         ]);
-        command.arg(own("programs"));
+        // No compiled copies among the sources.
+        command.arg(own("programs")).env("PYTHONDONTWRITEBYTECODE", "1");
         command
     })
 }

@@ -229,6 +229,9 @@ impl Flow {
                     Direction::Tx => (&mut self.tx, &mut self.rx),
                 };
                 other.settle(direction.other(), connection, output);
+                if self.doubtful {
+                    other.give_up_rest(direction.other(), connection, output);
+                }
                 if other.holds() {
                     other.release(direction.other(), connection, output);
                 }
@@ -281,7 +284,9 @@ impl Flow {
             stream.restart(window);
             stream.keep(window, MAX_UNDECIDED);
         }
-        match http1::recognise(self.stream(direction).unused()) {
+        // Without what stood before, a first word may be the rest of one.
+        let recognise = if self.from_start { http1::recognise } else { http1::recognise_known };
+        match recognise(self.stream(direction).unused()) {
             Recognition::NeedMore => Verdict::default(),
             Recognition::Request => self.adopt(direction, window.time, output),
             Recognition::Response => self.adopt(direction.other(), window.time, output),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::{
     exchange::{Exchange, Outcome, Role},
-    testing::{Cuts, Host, Planned, Setup, Told, Traffic, any_plan, any_starts, deterministic},
+    testing::{Cuts, Host, Plan, Planned, Setup, Told, Traffic, any_plan, any_starts, deterministic},
 };
 
 /// Sizes of segments, not too small for what is to be sent in them.
@@ -53,8 +53,11 @@ fn exact(traffic: &Traffic, setup: Setup) -> Result<(), TestCaseError> {
 fn sound(planned: &[Planned], told: &Told) -> Result<(), TestCaseError> {
     for exchange in told.exchanges.iter().filter(|exchange| exchange.outcome != Outcome::Unobserved) {
         let target = String::from_utf8_lossy(&exchange.details.target).into_owned();
-        let found = planned.iter().find(|planned| planned.target == target);
-        prop_assert!(found.is_some_and(|planned| agrees(exchange, planned)), "{:?}\nof {:?}", exchange, found);
+        let is_it = |planned: &&Planned| {
+            planned.target == target || (exchange.partial && planned.target.starts_with(&target))
+        };
+        let found: Vec<&Planned> = planned.iter().filter(is_it).collect();
+        prop_assert!(found.iter().any(|planned| agrees(exchange, planned)), "{:?}\nof {:?}", exchange, found);
     }
     Ok(())
 }
@@ -96,16 +99,17 @@ proptest! {
         exact(&traffic, Setup { capture: redtap_ebpf::MAX_CAPTURE, ..setup })?;
     }
 
-    /// Many requests at a time, of which too little was captured before the kernel was told: what is told is so.
+    /// Many requests at a time, of which too little was captured before the kernel was told: what is told is so, where
+    /// all are answered before others follow.
     #[test]
     fn pipelines_are_never_told_wrongly(
-        plans in prop::collection::vec(any_plan(3000), 1..40),
-        (batch, early) in (1_usize..20, 0_usize..5),
+        plans in prop::collection::vec(any_plan(3000).prop_map(Plan::of_known_length), 1..40),
+        batch in 1_usize..20,
         sizes in sizes(),
         starts in any_starts(),
         setup in setup(),
     ) {
-        let traffic = Traffic::new(&plans, batch, early, Cuts::of(&sizes), starts);
+        let traffic = Traffic::new(&plans, batch, 0, Cuts::of(&sizes), starts);
         sound(&traffic.planned, &told(&traffic, setup))?;
     }
 

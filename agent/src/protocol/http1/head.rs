@@ -275,9 +275,18 @@ fn partial_request_line(bytes: &[u8]) -> Option<Head<'_>> {
     if crate::exchange::Method::from_token(method) == crate::exchange::Method::Other {
         return None;
     }
+    let target = match memrchr(b' ', target) {
+        Some(space) if is_cut_version(target.get(space + 1..)?) => target.get(..space)?,
+        _ => target,
+    };
     let mut head = Head::new(StartLine::Request { method, target }, 1);
     head.framing = Framing::Unclear;
     Some(head)
+}
+
+/// Whether bytes are as much as was captured of the version that ends a request line.
+fn is_cut_version(bytes: &[u8]) -> bool {
+    [b"HTTP/1.1\r", b"HTTP/1.0\r"].iter().any(|version| version.starts_with(bytes))
 }
 
 /// What the framing fields said so far.

@@ -14,6 +14,7 @@ impl Connection {
         self.lossy = true;
         self.astray = true;
         if is_request {
+            self.missing = true;
             self.request.reading = Reading::Unframed;
             return;
         }
@@ -113,14 +114,15 @@ impl Connection {
                 exchange.times.response_last = Some(end.time);
                 if exchange.status.is_some() {
                     let seen = self.response.seen.saturating_sub(self.response.body);
-                    exchange.response_body = self.response.sized.then_some(seen);
+                    exchange.response_body = (self.response.sized && !self.lost).then_some(seen);
                 }
             }
             if !pending.request_done {
                 let seen = self.request.seen.saturating_sub(self.request.body);
-                exchange.request_body = self.request.sized.then_some(seen);
+                exchange.request_body = (self.request.sized && !self.lost).then_some(seen);
             }
-            let unknown = self.lossy && exchange.status.is_none() && !pending.response_done;
+            let unknown =
+                exchange.method.is_none() || (self.lossy && exchange.status.is_none() && !pending.response_done);
             let ended = if unknown { Outcome::Unobserved } else { ended };
             self.finish(pending, ended, end.rst.is_some(), output);
         }

@@ -12,7 +12,7 @@ mod ending;
 mod request;
 mod response;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     chunked::{Chunks, Progress},
@@ -27,6 +27,9 @@ use crate::{
 /// Requests without an answer that are remembered on one connection; RFC 9112 §9.3.2 sets no limit, servers stop
 /// reading long before.
 const MAX_PENDING: usize = 4096;
+
+/// After so long without an answer, none is believed to be on its way that was asked for unseen.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What the next bytes of a direction are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ struct Side {
     body: u64,
     /// That position is known: the end of the head was seen.
     sized: bool,
+    /// Stream position where bytes came back after the last gap, or were seen first.
+    resumed: u64,
     /// Stream position after the last byte that passed.
     seen: u64,
     /// When it passed.
@@ -126,6 +131,13 @@ pub struct Connection {
     given_up: u64,
     /// Requests or answers are missing: whose answer comes next is known only when all that were asked have come.
     astray: bool,
+    /// Requests are missing: among the answers may be theirs.
+    missing: bool,
+    /// Requests were seen to begin while some answers had come and others had not: that all have come cannot be told
+    /// from a new request.
+    overlapping: bool,
+    /// When the last request began.
+    asked: Nanos,
 }
 
 /// A head of this length was captured only because it looked like many.
@@ -136,7 +148,7 @@ impl Connection {
     #[must_use]
     pub fn new(requests: Direction, from_start: bool) -> Self {
         let reading = if from_start { Reading::Head } else { Reading::Unframed };
-        let side = Side { reading, body: 0, sized: false, seen: 0, last: Nanos(0), searched: 0 };
+        let side = Side { reading, body: 0, sized: false, resumed: 0, seen: 0, last: Nanos(0), searched: 0 };
         Self {
             requests,
             request: side,
@@ -151,6 +163,9 @@ impl Connection {
             unqueued: false,
             given_up: 0,
             astray: false,
+            missing: false,
+            overlapping: false,
+            asked: Nanos(0),
         }
     }
 
@@ -223,11 +238,23 @@ impl Connection {
     /// Goes over a piece of a direction.
     pub fn parse(&mut self, direction: Direction, piece: &Piece<'_>, output: &mut Output) -> Parse {
         let is_request = direction == self.requests;
-        let side = if is_request { &mut self.request } else { &mut self.response };
-        side.seen = side.seen.max(piece.end());
-        side.last = side.last.max(piece.last);
+        let parse = self.read(is_request, piece, output);
+        let passed = match parse {
+            Parse::Done(used) => used,
+            Parse::Skip(_) => piece.bytes.len(),
+            Parse::NeedMore | Parse::Invalid => 0,
+        };
+        if passed > 0 {
+            let side = if is_request { &mut self.request } else { &mut self.response };
+            side.seen = side.seen.max(piece.at + passed as u64);
+            side.last = side.last.max(piece.last);
+        }
+        parse
+    }
+
+    fn read(&mut self, is_request: bool, piece: &Piece<'_>, output: &mut Output) -> Parse {
         let length = piece.bytes.len();
-        let reading = side.reading;
+        let reading = if is_request { self.request.reading } else { self.response.reading };
         match reading {
             Reading::Tunnel | Reading::UntilClose => Parse::Done(length),
             Reading::Head if is_request => self.request_head(piece, output),
@@ -249,8 +276,11 @@ impl Connection {
                 }
             },
             Reading::Chunked(Chunks::Lost) if is_request && self.next_request_begins(piece) => {
-                self.request_is_over(output);
-                self.request.reading = Reading::Head;
+                if head::recognise(piece.bytes) == Recognition::NeedMore {
+                    return Parse::NeedMore;
+                }
+                self.loses_end(true);
+                self.body_ends(true, piece.at, self.request.last, output);
                 Parse::Done(0)
             }
             Reading::Chunked(mut chunks) => {
@@ -278,10 +308,17 @@ impl Connection {
         let is_request = direction == self.requests;
         let side = if is_request { &mut self.request } else { &mut self.response };
         side.seen = side.seen.max(to);
+        side.resumed = to;
+        if !piece.bytes.is_empty() {
+            side.last = side.last.max(piece.last);
+        }
         match side.reading {
             Reading::Chunked(mut chunks) => {
                 chunks.gap(to);
                 side.reading = Reading::Chunked(chunks);
+                if chunks == Chunks::Lost && (self.missing || self.pending.len() > 1) {
+                    self.others_may_follow(is_request, output);
+                }
             }
             Reading::Head => {
                 side.searched = 0;
@@ -290,6 +327,9 @@ impl Connection {
                         self.request_begins(&found, piece, true, output);
                         self.request.reading = Reading::Unframed;
                         self.request.sized = false;
+                        // Others may follow it.
+                        self.astray = true;
+                        self.missing |= self.pipelined;
                     }
                     Some(found) => self.partial_response(&found, piece, to, output),
                     None => self.goes_astray(is_request, output),
@@ -305,9 +345,28 @@ impl Connection {
         }
     }
 
-    /// Looks for a head where bytes have no known meaning.
+    /// On a pipelined connection a chunked body is missing bytes: whole messages may have been among them.
+    fn others_may_follow(&mut self, is_request: bool, output: &mut Output) {
+        if is_request {
+            self.request.sized = false;
+            self.astray = true;
+        } else {
+            self.lost = true;
+            self.answered_by_now(output);
+            self.goes_astray(false, output);
+        }
+    }
+
+    /// Looks for a head where bytes have no known meaning. Where it is not known what stood before them, they may be
+    /// the rest of a word, so that a method must be a known one.
     fn resynchronise(&mut self, is_request: bool, piece: &Piece<'_>, output: &mut Output) -> Parse {
-        match (head::recognise(piece.bytes), is_request) {
+        if piece.bytes.len() == head::leading_empty_lines(piece.bytes) {
+            return Parse::Done(piece.bytes.len());
+        }
+        let side = if is_request { &self.request } else { &self.response };
+        let resumes = piece.at == side.resumed || side.seen == 0;
+        let recognise = if resumes { head::recognise_known } else { head::recognise };
+        match (recognise(piece.bytes), is_request) {
             (Recognition::Request, true) => {
                 self.request_is_over(output);
                 self.request.reading = Reading::Head;

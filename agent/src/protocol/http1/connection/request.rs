@@ -1,6 +1,6 @@
 //! The client's side: heads of requests, and where they end.
 
-use super::{Connection, LONG_HEAD, MAX_PENDING, Pending, Reading};
+use super::{Connection, LONG_HEAD, MAX_PENDING, Pending, QUIET, Reading};
 use crate::{
     exchange::{Method, StreamKind},
     protocol::{
@@ -13,11 +13,12 @@ use crate::{
 };
 
 impl Connection {
-    /// The end of a request's chunked body was missed, its answer has come, and a request line is here: favours the
-    /// next exchange over a body that looks like one.
+    /// The end of a request's chunked body was missed, its answer has come, and a request line, or what can become
+    /// one, is here: favours the next exchange over a body that looks like one.
     pub(super) fn next_request_begins(&self, piece: &Piece<'_>) -> bool {
         let answered = self.pending.back().is_none_or(|newest| newest.exchange.status.is_some());
-        answered && head::recognise(piece.bytes) == Recognition::Request
+        let begins = || matches!(head::recognise_known(piece.bytes), Recognition::Request | Recognition::NeedMore);
+        answered && head::leading_empty_lines(piece.bytes) == 0 && begins()
     }
 
     pub(super) fn request_head(&mut self, piece: &Piece<'_>, output: &mut Output) -> Parse {
@@ -94,10 +95,13 @@ impl Connection {
             _ => Some(StreamKind::Upgrade),
         };
         let pending = Pending { expects_continue: found.expects_continue, upgrade, ..Pending::new(exchange) };
+        self.overlapping |= !self.pending.is_empty() && self.response.last > self.asked;
+        self.asked = piece.first;
         if self.pending.is_empty() {
             self.lost = false;
-            if self.astray {
-                self.astray = false;
+            let quiet = piece.first.since(self.response.last) >= QUIET;
+            if self.astray && (quiet || !self.overlapping) {
+                (self.astray, self.missing) = (false, false);
                 self.given_up = 0;
             }
         }

@@ -23,7 +23,7 @@ impl Connection {
         if self.response.reading != Reading::Tunnel {
             self.response.reading = Reading::Unframed;
         }
-        if self.pending.len() > 1 {
+        if self.missing || self.pending.len() > 1 {
             self.answered(self.response.seen, output);
             self.goes_astray(false, output);
         }
@@ -97,7 +97,7 @@ impl Connection {
         if self.pending.is_empty() {
             self.unasked(output);
         }
-        let Some(front) = self.pending.front_mut() else {
+        let Some(front) = self.pending.front_mut().filter(|front| !front.response_done) else {
             // An answer nobody asked for, such as a 408 before closing: it has no exchange.
             self.response.reading = Reading::Unframed;
             return;

@@ -37,7 +37,7 @@ enum Parser {
         segments: u64,
     },
     /// HTTP/1.
-    Http1(Connection),
+    Http1(Box<Connection>),
     /// Nothing, for good.
     Opaque,
 }
@@ -314,7 +314,7 @@ impl Flow {
                 return Verdict { parsed, opaque: 0 };
             }
         }
-        self.parser = Parser::Http1(connection);
+        self.parser = Parser::Http1(Box::new(connection));
         Verdict { parsed, opaque: 0 }
     }
 

@@ -129,6 +129,8 @@ pub struct Connection {
     unqueued: bool,
     /// Requests told as unobserved whose answers may yet come.
     given_up: u64,
+    /// The answer that is being read is none to a request in line.
+    nobodys: bool,
     /// Requests or answers are missing: whose answer comes next is known only when all that were asked have come.
     astray: bool,
     /// Requests are missing: among the answers may be theirs.
@@ -162,6 +164,7 @@ impl Connection {
             long_head: false,
             unqueued: false,
             given_up: 0,
+            nobodys: false,
             astray: false,
             missing: false,
             overlapping: false,

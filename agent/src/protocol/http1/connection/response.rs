@@ -31,6 +31,12 @@ impl Connection {
 
     /// A new request is here: an answer whose end cannot be told by its framing has ended before it.
     pub(super) fn response_gives_way(&mut self, output: &mut Output) {
+        // An answer to who knows what, of which nothing has come but its head: it was to HEAD.
+        let to_unknown = self.nobodys || self.pending.front().is_some_and(|front| front.exchange.method.is_none());
+        let framed = matches!(self.response.reading, Reading::Length(_) | Reading::Chunked(Chunks::START));
+        if to_unknown && framed && self.response.seen <= self.response.body {
+            self.answered(self.response.body, output);
+        }
         let unframed = matches!(self.response.reading, Reading::Unframed | Reading::Chunked(Chunks::Lost));
         if !unframed || self.pending.len() > 1 {
             return;
@@ -88,7 +94,8 @@ impl Connection {
             return;
         }
         let body = self.response.body;
-        if self.pending.is_empty() && self.given_up > 0 {
+        self.nobodys = self.pending.is_empty() && self.given_up > 0;
+        if self.nobodys {
             self.given_up -= 1;
             let bodiless = matches!(status, 204 | 304);
             self.response.reading = if bodiless { Reading::Head } else { framed(found.framing, body) };
@@ -193,6 +200,9 @@ impl Connection {
             && stream.kind == StreamKind::ServerSentEvents
         {
             self.stream_ends(last, self.request.seen, end, output);
+            return;
+        }
+        if std::mem::take(&mut self.nobodys) {
             return;
         }
         let alone = self.pending.len() == 1;

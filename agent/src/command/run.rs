@@ -1,9 +1,10 @@
 //! `redtap run` and `redtap record`: the daemon.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
     net::TcpListener,
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     process::ExitCode,
     sync::{
@@ -46,7 +47,9 @@ pub fn run(config: &Config) -> Result<ExitCode, Error> {
 pub fn record(config: &Config, file: &Path, duration: Option<Duration>) -> Result<ExitCode, Error> {
     live::start_log(config);
     let what = format!("write {}", file.display());
-    let file = File::create(file).map_err(Error::io(what))?;
+    // Heads of requests are in it, with what secrets they carry: for the owner alone.
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
+    let file = file.map_err(Error::io(what))?;
     serve(config, None, Some(file), duration)
 }
 

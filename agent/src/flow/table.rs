@@ -122,7 +122,9 @@ impl Table {
         let first = header.flags & segment::FIRST != 0 && header.length > 0;
         self.counts.segments += u64::from(first);
         if header.cookie >> 63 == 1 {
-            self.keep_early(header, bytes);
+            if header.length > 0 {
+                self.keep_early(header, bytes);
+            }
             return;
         }
         if !self.flows.contains_key(&header.cookie) {
@@ -200,9 +202,12 @@ impl Table {
         for cookie in ended {
             self.forget(cookie, now, delivery);
         }
-        let early = self.early.len();
-        self.early.retain(|early| now.since(Nanos(early.header.time)) < EARLY_TIME);
-        self.counts.early_unclaimed += (early - self.early.len()) as u64;
+        let unclaimed = &mut self.counts.early_unclaimed;
+        self.early.retain(|early| {
+            let waits = now.since(Nanos(early.header.time)) < EARLY_TIME;
+            *unclaimed += u64::from(!waits && early.header.flags & segment::FIRST != 0);
+            waits
+        });
     }
 
     /// The agent stops: everything that waits is told as it is.

@@ -26,7 +26,8 @@ pub fn fuzz(seconds: u32) -> Result<()> {
         let mut cargo = command("cargo");
         cargo.current_dir(&root).env("AYA_BUILD_SKIP", "1");
         cargo.args(["fuzz", "run", "--sanitizer", "none", target, &found, &seeds, "--"]);
-        cargo.args([&format!("-max_total_time={seconds}"), "-print_final_stats=1", "-verbosity=0"]);
+        // A fixed seed: the same code is searched along the same way each time.
+        cargo.args([&format!("-max_total_time={seconds}"), "-seed=1", "-print_final_stats=1", "-verbosity=0"]);
         let dictionary = format!("fuzz/dictionaries/{target}.dict");
         if root.join(&dictionary).is_file() {
             cargo.arg(format!("-dict={dictionary}"));

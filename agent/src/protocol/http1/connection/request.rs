@@ -12,6 +12,13 @@ use crate::{
     },
 };
 
+/// Requests in line whose strings are kept as they are. Of those behind them, at most [`MAX_STRING`] bytes of each
+/// string are kept, lest a client who pipelines long heads fills the agent's memory with them.
+const MAX_WHOLE: usize = 16;
+
+/// See [`MAX_WHOLE`].
+const MAX_STRING: usize = 512;
+
 impl Connection {
     /// The end of a request's chunked body was missed, its answer has come, and a request line, or what can become
     /// one, is here: favours the next exchange over a body that looks like one.
@@ -76,14 +83,15 @@ impl Connection {
         exchange.role = self.role();
         exchange.method = Some(method);
         exchange.minor_version = found.minor;
-        exchange.partial = partial;
+        let most = if self.pending.len() < MAX_WHOLE { usize::MAX } else { MAX_STRING };
+        exchange.partial = partial || (output.details && target.len() > most);
         exchange.times.request_first = Some(piece.first);
         let details = &mut exchange.details;
         let authority = authority(method, target).unwrap_or(found.host);
-        details.authority.extend_from_slice(authority);
+        details.authority.extend_from_slice(cut(authority, most));
         if output.details {
-            details.target.extend_from_slice(target);
-            details.user_agent.extend_from_slice(found.user_agent);
+            details.target.extend_from_slice(cut(target, most));
+            details.user_agent.extend_from_slice(cut(found.user_agent, most));
             if method == Method::Other {
                 details.method.extend_from_slice(token);
             }
@@ -135,6 +143,10 @@ impl Connection {
     pub(super) fn front_body(&self) -> u64 {
         self.pending.front().and_then(|front| front.exchange.request_body).unwrap_or(0)
     }
+}
+
+fn cut(string: &[u8], most: usize) -> &[u8] {
+    string.get(..most).unwrap_or(string)
 }
 
 /// The authority of an absolute-form or authority-form target (RFC 9112 §§3.2.2, 3.2.3), without user information.

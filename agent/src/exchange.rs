@@ -105,6 +105,12 @@ pub struct Details {
 }
 
 impl Details {
+    /// Bytes that the strings take.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        [&self.target, &self.method, &self.authority, &self.user_agent].map(Vec::capacity).iter().sum()
+    }
+
     /// Empties every string and keeps their memory.
     pub fn clear(&mut self) {
         self.target.clear();

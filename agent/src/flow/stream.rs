@@ -28,13 +28,36 @@ pub struct Window<'a> {
     pub time: Nanos,
 }
 
+impl Window<'_> {
+    /// Another window of the same segment may follow: a full record, and the segment does not end with it.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        let captured = self.bytes.len() as u64;
+        captured >= u64::from(redtap_ebpf::WINDOW) && captured + u64::from(self.offset) < u64::from(self.length)
+    }
+}
+
 /// A window that waits for a hole before it to fill.
-struct Held {
+pub struct Held {
     seq: u32,
     offset: u32,
     length: u32,
     time: Nanos,
     bytes: Box<[u8]>,
+}
+
+impl Held {
+    /// The window, not before `filled`: the moment from which on its bytes can be read.
+    #[must_use]
+    pub fn window(&self, filled: Nanos) -> Window<'_> {
+        Window {
+            seq: self.seq,
+            offset: self.offset,
+            length: self.length,
+            bytes: &self.bytes,
+            time: self.time.max(filled),
+        }
+    }
 }
 
 /// One direction.
@@ -108,7 +131,7 @@ impl Stream {
     /// The window reaches beyond what is contiguous, and what is missing was never seen to pass.
     #[must_use]
     pub fn leaves_hole(&self, window: &Window<'_>) -> bool {
-        let at = self.position(window.seq);
+        let at = self.position(window.seq) + u64::from(window.offset);
         at > self.end && at > self.skip_to
     }
 
@@ -152,9 +175,10 @@ impl Stream {
     ) -> Fed {
         let mut fed = self.feed_one(direction, window, parser, output);
         while fed == Fed::Parsed
-            && let Some(index) = self.held.iter().position(|held| self.position(held.seq) <= self.end)
+            && !window.may_go_on()
+            && let Some(held) = self.filled()
         {
-            fed = self.feed_held(direction, index, parser, output);
+            fed = self.feed_one(direction, &held.window(window.time), parser, output);
         }
         fed
     }
@@ -163,30 +187,37 @@ impl Stream {
     pub fn release(&mut self, direction: Direction, parser: &mut Connection, output: &mut Output) -> Fed {
         let mut fed = Fed::Parsed;
         while fed == Fed::Parsed
-            && let Some(index) = (0..self.held.len())
-                .min_by_key(|index| self.held.get(*index).map_or(0, |held| self.position(held.seq)))
+            && let Some((_, index)) = self.earliest_held()
         {
-            fed = self.feed_held(direction, index, parser, output);
+            let held = self.held.swap_remove(index);
+            fed = self.feed_one(direction, &held.window(Nanos(0)), parser, output);
         }
         fed
     }
 
-    fn feed_held(
-        &mut self,
-        direction: Direction,
-        index: usize,
-        parser: &mut Connection,
-        output: &mut Output,
-    ) -> Fed {
-        let held = self.held.swap_remove(index);
-        let window = Window {
-            seq: held.seq,
-            offset: held.offset,
-            length: held.length,
-            bytes: &held.bytes,
-            time: held.time,
-        };
-        self.feed_one(direction, &window, parser, output)
+    /// The first window that waited, if no hole lies before it any more.
+    pub fn filled(&mut self) -> Option<Held> {
+        let (at, index) = self.earliest_held()?;
+        (at <= self.end).then(|| self.held.swap_remove(index))
+    }
+
+    /// The position of the first window that waits, and its place among them.
+    fn earliest_held(&self) -> Option<(u64, usize)> {
+        let places = self.held.iter().enumerate();
+        places.map(|(index, held)| (self.position(held.seq) + u64::from(held.offset), index)).min()
+    }
+
+    /// Bytes of segments that are kept.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let held = self.held.iter().map(|held| size_of::<Held>() + held.bytes.len());
+        self.buffer.capacity() + held.sum::<usize>()
+    }
+
+    /// Gives its memory back: nothing will be read from it any more.
+    pub fn forget(&mut self) {
+        self.buffer = Vec::new();
+        self.held = Vec::new();
     }
 
     /// The other side speaks: bytes that passed uncaptured will not come any more.

@@ -248,6 +248,13 @@ impl Table {
         self.flows.is_empty()
     }
 
+    /// Bytes of payload and of unfinished exchanges that are kept, of all connections.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let early = self.early.iter().map(|early| size_of::<Early>() + early.bytes.len());
+        self.flows.values().map(|flow| flow.kept_bytes()).sum::<usize>() + early.sum::<usize>()
+    }
+
     /// Connections the table holds at most.
     #[must_use]
     pub const fn limit(&self) -> usize {

@@ -10,6 +10,7 @@
 //! agent starts       all before this passed unseen
 //! wait 300s          nothing happens for so long
 //! segments as written   cut nowhere else: what is told depends on it
+//! capture 1024       true only where so much of a head is captured
 //! flow opaque        what the connection counts as now: undecided, http, opaque or stream
 //! = GET /a 200 req=3 resp=2       one exchange
 //! =3 GET /%d 200                  three, numbered from 0
@@ -61,6 +62,8 @@ pub struct Case {
     pub expected: Vec<String>,
     /// Each write is one segment.
     pub as_written: bool,
+    /// Bytes of a head that are captured, where what is told depends on it.
+    pub capture: Option<u32>,
 }
 
 /// Every case of a directory of the crate.
@@ -122,6 +125,9 @@ fn read_line(case: &mut Case, line: &str) -> Result<(), String> {
             case.steps.push(Step::Wait(Duration::from_secs(seconds)));
         }
         ("segments", "as written") => case.as_written = true,
+        ("capture", bytes) => {
+            case.capture = Some(bytes.parse().map_err(|error| format!("{bytes}: {error}"))?);
+        }
         ("flow", class) => case.steps.push(Step::Class(class.to_owned())),
         ("~", _) => case.expected.push(line.to_owned()),
         (count, exchange) => {

@@ -24,6 +24,12 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The default capture, and a kernel that hears what it is told by the next segment.
+    #[must_use]
+    pub fn by_default(role: Role) -> Self {
+        Self { role, capture: 1024, hint_delays: vec![0] }
+    }
+
     /// Everything is captured, and the kernel is told nothing.
     #[must_use]
     pub const fn exhaustive(role: Role) -> Self {
@@ -72,6 +78,8 @@ pub struct Host {
     segments: usize,
     fins: [bool; 2],
     over: bool,
+    /// The agent reads the rings.
+    reads: bool,
 }
 
 impl Host {
@@ -92,6 +100,7 @@ impl Host {
             segments: 0,
             fins: [false; 2],
             over: false,
+            reads: true,
         }
     }
 
@@ -118,6 +127,20 @@ impl Host {
         host
     }
 
+    /// What the kernel tells of everything that happens, of a connection whose beginning it sees.
+    #[must_use]
+    pub fn records(wire: &Wire, setup: Setup) -> Vec<Record> {
+        let mut host = Self::new(setup, wire.starts);
+        host.reads = false;
+        host.agent_starts(true);
+        for event in &wire.events {
+            if let Event::Packet(packet) = event {
+                host.passes(packet);
+            }
+        }
+        host.kernel.map(|kernel| kernel.records).unwrap_or_default()
+    }
+
     /// The agent begins to watch; the connection is opened, or has been for a while.
     pub fn agent_starts(&mut self, from_start: bool) {
         let starts = from_start.then_some(self.starts);
@@ -142,7 +165,9 @@ impl Host {
             self.over = true;
             kernel.closes(self.now.0);
         }
-        self.read();
+        if self.reads {
+            self.read();
+        }
     }
 
     /// Nothing happens for so long.

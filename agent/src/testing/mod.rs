@@ -16,14 +16,19 @@ mod told;
 mod traffic;
 mod wire;
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
-pub use case::{Case, Step, load};
+pub use case::{Case, Step};
 pub use host::{Host, Setup};
 pub use kernel::{Kernel, Record};
-pub use told::Told;
+pub use told::{Told, short};
 pub use traffic::{Plan, Planned, Traffic, any_plan};
 pub use wire::{Cuts, Event, Packet, Wire};
+
+/// The cases of HTTP/1.
+pub static HTTP1: LazyLock<Vec<Case>> = LazyLock::new(|| case::load("tests/cases/http1"));
 
 /// The configuration of properties: the same cases at every run, unless `PROPTEST_RNG_SEED` or `PROPTEST_CASES`
 /// asks for others or for more.

@@ -136,3 +136,13 @@ const fn implied(role: Role, status: u16) -> Outcome {
         _ => Outcome::Ok,
     }
 }
+
+/// Lines, each cut to what a failure needs to show of it.
+#[must_use]
+pub fn short(lines: &[String]) -> String {
+    let cut = |line: &String| match line.len() {
+        0..150 => format!("  {line}"),
+        length => format!("  {line:.150}… ({length})"),
+    };
+    lines.iter().map(cut).collect::<Vec<_>>().join("\n")
+}

@@ -146,9 +146,13 @@ fn write(wire: &mut Wire, from: Role, messages: Vec<Message>, cuts: &mut Cuts, t
 }
 
 impl Plan {
-    /// Without a chunked request: where such a body is missing bytes, it is taken to last until the answer.
+    /// Without what cannot be framed when the request is not known: HEAD, and a chunked request, which is taken to
+    /// last until the answer where bytes of it are missing.
     #[must_use]
-    pub fn of_known_length(mut self) -> Self {
+    pub fn plain(mut self) -> Self {
+        if self.method == "HEAD" {
+            self.method = "GET";
+        }
         if let Body::Chunked(chunks, _) = &self.request {
             self.request = Body::Length(chunks.iter().sum());
         }

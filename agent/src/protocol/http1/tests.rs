@@ -1,8 +1,6 @@
 //! HTTP/1 by cases: `agent/tests/cases/http1`, as each end of the connection sees them, however the bytes are cut
 //! into segments.
 
-use std::sync::LazyLock;
-
 use proptest::prelude::*;
 
 use super::{
@@ -12,51 +10,49 @@ use super::{
 use crate::{
     exchange::Role,
     protocol::{Parse, Piece, Recognition},
-    testing::{Case, Cuts, Host, Setup, Wire, any_sizes, any_starts, deterministic, load},
+    testing::{Case, Cuts, HTTP1, Host, Setup, Wire, any_sizes, any_starts, deterministic, short},
     time::Nanos,
 };
 
-static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| load("tests/cases/http1"));
-
-/// What of a case is told otherwise than it says, at both ends.
-fn complaints(case: &Case, cuts: &Cuts, starts: [u32; 2]) -> Vec<String> {
-    let wire = Wire::of(case, starts, cuts.clone());
-    let mut complaints = Vec::new();
+/// What is told otherwise than the cases say that hold for this capture, at both ends.
+fn complaints(which: fn(&Case) -> bool, setup: fn(Role) -> Setup, cuts: &Cuts, starts: [u32; 2]) -> String {
+    let mut complaints = String::new();
     for role in [Role::Server, Role::Client] {
-        let host = Host::watch(&wire, Setup::exhaustive(role));
-        let mut wrong = host.complaints();
-        let lines = host.stops().lines();
-        if lines != case.expected {
-            wrong.push(format!("told:\n  {}\nexpected:\n  {}", short(&lines), short(&case.expected)));
+        let setup = setup(role);
+        let holds = |case: &&Case| which(case) && case.capture.is_none_or(|capture| capture == setup.capture);
+        for case in HTTP1.iter().filter(holds) {
+            let host = Host::watch(&Wire::of(case, starts, cuts.clone()), setup.clone());
+            let mut wrong = host.complaints();
+            let lines = host.stops().lines();
+            if lines != case.expected {
+                wrong.push(format!("told:\n{}\nexpected:\n{}", short(&lines), short(&case.expected)));
+            }
+            for wrong in wrong {
+                complaints += &format!("\n{} ({}): {wrong}", case.name, role.as_str());
+            }
         }
-        complaints.extend(wrong.into_iter().map(|wrong| format!("{} ({}): {wrong}", case.name, role.as_str())));
     }
     complaints
 }
 
-fn short(lines: &[String]) -> String {
-    let short: Vec<String> = lines
-        .iter()
-        .map(|line| if line.len() < 150 { line.clone() } else { format!("{:.150}… ({})", line, line.len()) })
-        .collect();
-    short.join("\n  ")
-}
+const STARTS: [u32; 2] = [1000, 900_000];
 
 #[test]
 fn every_case_as_written() {
-    let complaints: Vec<String> =
-        CASES.iter().flat_map(|case| complaints(case, &Cuts::whole(), [1000, 900_000])).collect();
-    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+    let complaints = complaints(|_| true, Setup::exhaustive, &Cuts::whole(), STARTS);
+    assert!(complaints.is_empty(), "{complaints}");
+}
+
+#[test]
+fn every_case_as_the_kernel_ships_it_by_default() {
+    let complaints = complaints(|_| true, Setup::by_default, &Cuts::whole(), STARTS);
+    assert!(complaints.is_empty(), "{complaints}");
 }
 
 #[test]
 fn every_case_byte_by_byte() {
-    let complaints: Vec<String> = CASES
-        .iter()
-        .filter(|case| !case.as_written)
-        .flat_map(|case| complaints(case, &Cuts::of(&[1]), [1000, 900_000]))
-        .collect();
-    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+    let complaints = complaints(|case| !case.as_written, Setup::exhaustive, &Cuts::of(&[1]), STARTS);
+    assert!(complaints.is_empty(), "{complaints}");
 }
 
 proptest! {
@@ -64,11 +60,8 @@ proptest! {
 
     #[test]
     fn every_case_in_any_segments(sizes in any_sizes(), starts in any_starts()) {
-        let cuts = Cuts::of(&sizes);
-        for case in CASES.iter().filter(|case| !case.as_written) {
-            let complaints = complaints(case, &cuts, starts);
-            prop_assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
-        }
+        let complaints = complaints(|case| !case.as_written, Setup::exhaustive, &Cuts::of(&sizes), starts);
+        prop_assert!(complaints.is_empty(), "{}", complaints);
     }
 }
 

@@ -75,6 +75,9 @@ impl Connection {
         );
         let has_status = self.pending.front().is_some_and(|front| front.exchange.status.is_some());
         if lasted && (has_status || self.stream.is_some()) {
+            if self.response.reading != Reading::UntilClose {
+                self.loses_end(false);
+            }
             self.answered(self.response.seen, output);
         }
         self.close(end, output);

@@ -216,6 +216,14 @@ impl Connection {
         self.pending.len()
     }
 
+    /// Bytes that those exchanges take.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let details = |pending: &Pending| pending.exchange.details.kept_bytes();
+        let each = size_of::<Pending>() + size_of::<Exchange>();
+        self.pending.iter().map(|pending| each + details(pending)).sum()
+    }
+
     /// The stream the connection has become.
     #[must_use]
     pub fn stream_kind(&self) -> Option<StreamKind> {
@@ -262,6 +270,16 @@ impl Connection {
             Reading::Tunnel | Reading::UntilClose => Parse::Done(length),
             Reading::Head if is_request => self.request_head(piece, output),
             Reading::Head => self.response_head(piece, output),
+            // An answer to who knows what, which another follows instead of a body: it was to HEAD.
+            Reading::Length(_) | Reading::Chunked(Chunks::START)
+                if !is_request
+                    && piece.at == self.response.body
+                    && self.answers_unknown()
+                    && head::recognise_known(piece.bytes) == Recognition::Response =>
+            {
+                self.answered(piece.at, output);
+                Parse::Done(0)
+            }
             Reading::Length(end) if piece.at >= end => {
                 self.body_ends(is_request, end, piece.first, output);
                 Parse::Done(0)
@@ -327,6 +345,7 @@ impl Connection {
                 side.searched = 0;
                 match head::parse_partial(piece.bytes) {
                     Some(found) if is_request => {
+                        self.response_gives_way(output);
                         self.request_begins(&found, piece, true, output);
                         self.request.reading = Reading::Unframed;
                         self.request.sized = false;

@@ -29,12 +29,16 @@ impl Connection {
         }
     }
 
+    /// The answer that is being read is to a request that was not seen.
+    pub(super) fn answers_unknown(&self) -> bool {
+        self.nobodys || self.pending.front().is_some_and(|front| front.exchange.method.is_none())
+    }
+
     /// A new request is here: an answer whose end cannot be told by its framing has ended before it.
     pub(super) fn response_gives_way(&mut self, output: &mut Output) {
         // An answer to who knows what, of which nothing has come but its head: it was to HEAD.
-        let to_unknown = self.nobodys || self.pending.front().is_some_and(|front| front.exchange.method.is_none());
         let framed = matches!(self.response.reading, Reading::Length(_) | Reading::Chunked(Chunks::START));
-        if to_unknown && framed && self.response.seen <= self.response.body {
+        if self.answers_unknown() && framed && self.response.seen <= self.response.body {
             self.answered(self.response.body, output);
         }
         let unframed = matches!(self.response.reading, Reading::Unframed | Reading::Chunked(Chunks::Lost));
@@ -104,7 +108,11 @@ impl Connection {
         if self.pending.is_empty() {
             self.unasked(output);
         }
-        let Some(front) = self.pending.front_mut().filter(|front| !front.response_done) else {
+        // No answer begins before its request, and no request has two.
+        let asked = |front: &&mut Pending| {
+            !front.response_done && front.exchange.times.request_first.is_none_or(|first| first <= piece.first)
+        };
+        let Some(front) = self.pending.front_mut().filter(asked) else {
             // An answer nobody asked for, such as a 408 before closing: it has no exchange.
             self.response.reading = Reading::Unframed;
             return;

@@ -16,8 +16,9 @@ use redtap_ebpf::{
 };
 
 use crate::{
+    datagrams,
     emit::{self, Window},
-    maps::{CAPTURE_LENGTH, HINT_EPOCH, HINTS, PICKUP_BY_MAP, PICKUPS, flow, flow_or_new, stats},
+    maps::{CAPTURE_LENGTH, HINT_EPOCH, HINTS, PICKUP_BY_MAP, PICKUPS, flow, flow_or_new, keep_live, stats},
     packet::{self, Headers},
 };
 
@@ -25,6 +26,15 @@ use crate::{
 const PASS: i32 = 1;
 
 const TCP_LISTEN: u32 = 10;
+const IPPROTO_UDP: u32 = 17;
+
+/// A TLS record header of a handshake, and of application data, without its minor version (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u32 = 0x16_03_00;
+const TLS_APPLICATION_DATA: u32 = 0x17_03_00;
+
+/// Bytes of a direction after which nothing more is shipped of a TLS connection: what is in the clear of a
+/// handshake, long certificate chains included, is over by then.
+const MAX_TLS: u64 = 32 * 1024;
 
 /// Received segments.
 #[cgroup_skb(ingress)]
@@ -44,8 +54,10 @@ pub fn egress(ctx: SkBuffContext) -> i32 {
 
 /// What is to become of a segment.
 enum Plan<'a> {
-    /// It is accounted for.
-    Is(Disposition),
+    /// It cannot be told of.
+    Lost(DropReason),
+    /// No record tells of it.
+    Is(Disposition, &'a mut Flow),
     /// Payload from this offset on, at most so many bytes of it, goes into the ring, for this flow if it has one.
     Ship(Segment, u32, u32, Option<&'a mut Flow>),
 }
@@ -72,6 +84,9 @@ unsafe fn observe<const EGRESS: bool>(skb: *mut __sk_buff) {
         }
         let tcp = bpf_tcp_sock(sk);
         if tcp.is_null() {
+            if (*sk).protocol == IPPROTO_UDP {
+                datagrams::observe::<EGRESS>(skb, sk);
+            }
             return;
         }
         let Some(headers) = packet::headers(skb) else {
@@ -90,10 +105,14 @@ unsafe fn observe<const EGRESS: bool>(skb: *mut __sk_buff) {
             with_payload::<EGRESS>(&passing, flow)
         } else {
             warn!(&SkBuffContext::new(skb), "no memory for a flow's state");
-            Plan::Is(Disposition::Dropped(DropReason::FlowStorage))
+            Plan::Lost(DropReason::FlowStorage)
         };
         let disposition = match plan {
-            Plan::Is(disposition) => disposition,
+            Plan::Lost(reason) => Disposition::Dropped(reason),
+            Plan::Is(disposition, flow) => {
+                keep_live(flow);
+                disposition
+            }
             Plan::Ship(header, offset, limit, flow) => ship(&passing, header, offset, limit, flow),
         };
         count::<EGRESS>(len, disposition);
@@ -119,9 +138,25 @@ fn count<const EGRESS: bool>(len: u32, disposition: Disposition) {
     }
 }
 
-/// Takes note of an acknowledgement, FIN or RST.
+/// Takes note of an acknowledgement, a window, FIN or RST, and of what the socket itself counts.
 #[inline(always)]
-unsafe fn note_flags<const EGRESS: bool>(flow: &mut Flow, headers: &Headers, now: &mut u64) {
+unsafe fn note<const EGRESS: bool>(flow: &mut Flow, passing: &Passing, now: &mut u64) {
+    let headers = &passing.headers;
+    // SAFETY: `tcp` was compared with null.
+    unsafe {
+        flow.srtt_us = (*passing.tcp).srtt_us >> 3;
+        flow.retransmits = (*passing.tcp).total_retrans;
+        flow.rx_segments = (*passing.tcp).data_segs_in;
+        flow.tx_segments = (*passing.tcp).data_segs_out;
+    }
+    // A RST says nothing of windows.
+    if headers.flags & tcp::RST == 0
+        // SAFETY: a helper without preconditions.
+        && flow.window(EGRESS, headers.window_is_zero, || unsafe { bpf_ktime_get_ns() })
+        && flow.state & state::KNOWN != 0
+    {
+        keep_live(flow);
+    }
     if !EGRESS
         && flow.state & state::AWAITS_ACK != 0
         && headers.flags & tcp::ACK != 0
@@ -144,23 +179,20 @@ unsafe fn note_flags<const EGRESS: bool>(flow: &mut Flow, headers: &Headers, now
 
 #[inline(always)]
 unsafe fn header<const EGRESS: bool>(passing: &Passing, flow: &mut Flow, now: u64) -> Segment {
-    // SAFETY: `skb` is the program's context, `tcp` was compared with null.
+    // SAFETY: a map value lives as long as the program runs.
     unsafe {
-        let cookie = bpf_get_socket_cookie(passing.skb.cast());
         if PICKUP_BY_MAP.load() != 0
             && flow.state & state::AWAITS_PICKUP != 0
-            && let Some(pickup) = PICKUPS.get(cookie)
+            && let Some(pickup) = PICKUPS.get(flow.cookie)
         {
             flow.picked_up = pickup.time;
             flow.pid = pickup.pid;
             flow.tid = pickup.tid;
         }
-        let mut header = emit::header(flow, cookie, now);
+        let mut header = emit::header(flow, now);
         header.flags |= emit::segment_flags(passing.headers.flags, EGRESS);
         header.seq = passing.headers.seq;
         header.length = passing.headers.payload_len;
-        header.srtt_us = (*passing.tcp).srtt_us >> 3;
-        header.retransmits = (*passing.tcp).total_retrans;
         header
     }
 }
@@ -172,7 +204,7 @@ unsafe fn without_payload<const EGRESS: bool>(passing: &Passing) {
     unsafe {
         let Some(flow) = flow(passing.sk.cast()) else { return };
         let mut now = 0;
-        note_flags::<EGRESS>(flow, &passing.headers, &mut now);
+        note::<EGRESS>(flow, passing, &mut now);
         let ends = passing.headers.flags & (tcp::FIN | tcp::RST) != 0;
         if ends && flow.state & state::ANNOUNCED != 0 {
             if now == 0 {
@@ -193,17 +225,20 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
     // SAFETY: helpers get the program's context and the full socket.
     unsafe {
         let (seq, len, tcp_flags) = (passing.headers.seq, passing.headers.payload_len, passing.headers.flags);
-        let mut now = 0;
-        note_flags::<EGRESS>(flow, &passing.headers, &mut now);
+        let mut now = u64::from(emit::unknown(passing.skb, 0));
+        if flow.state & state::KNOWN == 0 {
+            emit::identify(passing.sk, flow, bpf_get_socket_cookie(passing.skb.cast()));
+        }
+        note::<EGRESS>(flow, passing, &mut now);
         let direction = if EGRESS { &mut flow.tx } else { &mut flow.rx };
         let from = match direction.advance(seq, len) {
-            Fresh::Duplicate => return Plan::Is(Disposition::Duplicate),
+            Fresh::Duplicate => return Plan::Is(Disposition::Duplicate, flow),
             Fresh::From(offset) => offset,
         };
         let ends = tcp_flags & (tcp::FIN | tcp::RST) != 0;
         let silent = hint::OPAQUE | hint::STREAM;
         if flow.mode & silent != 0 && !ends {
-            return Plan::Is(Disposition::Opaque);
+            return Plan::Is(Disposition::Opaque, flow);
         }
         if !EGRESS {
             flow.state |= state::AWAITS_PICKUP;
@@ -211,13 +246,21 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
         let epoch = HINT_EPOCH.get(0).copied().unwrap_or_default();
         if flow.hint_epoch != epoch {
             flow.hint_epoch = epoch;
-            let cookie = bpf_get_socket_cookie(passing.skb.cast());
-            if let Some(hint) = HINTS.get(cookie) {
+            if let Some(hint) = HINTS.get(flow.cookie) {
                 flow.apply(hint);
                 if flow.mode & silent != 0 && !ends {
-                    return Plan::Is(Disposition::Opaque);
+                    return Plan::Is(Disposition::Opaque, flow);
                 }
             }
+        }
+        let so_far = if EGRESS { flow.tx.bytes } else { flow.rx.bytes };
+        if so_far == u64::from(len)
+            && emit::first_bytes(passing.skb, passing.headers.payload_offset) & !0xff == TLS_HANDSHAKE << 8
+        {
+            flow.state |= state::TLS;
+        }
+        if flow.state & state::TLS != 0 && so_far > MAX_TLS && !ends {
+            return Plan::Is(Disposition::Opaque, flow);
         }
         let ends_push = ends || tcp_flags & tcp::PSH != 0;
         let (other_next, direction) =
@@ -227,12 +270,15 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
             ship = Ship::Mark;
         }
         let (offset, limit) = match ship {
-            Ship::Body => return Plan::Is(Disposition::Body),
+            Ship::Body => return Plan::Is(Disposition::Body, flow),
             Ship::Mark => (len.saturating_sub(MARK_LEN), MARK_LEN),
             Ship::Head(offset) => {
                 let capture = CAPTURE_LENGTH.load();
                 let mut limit = capture;
-                if len - offset > capture {
+                if flow.state & state::TLS != 0 {
+                    let first = emit::first_bytes(passing.skb, passing.headers.payload_offset);
+                    limit = if first & !0xff == TLS_APPLICATION_DATA << 8 { MARK_LEN } else { MAX_CAPTURE };
+                } else if len - offset > capture {
                     if emit::ends_in_empty_line(passing.skb, passing.headers.payload_offset, len) {
                         flow.state |= state::SUSPECT;
                         limit = MAX_CAPTURE;
@@ -248,10 +294,11 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
         if now == 0 {
             now = bpf_ktime_get_ns();
         }
+        if flow.cgroup == 0 {
+            flow.cgroup = bpf_skb_cgroup_id(passing.skb);
+        }
         if flow.state & state::ANNOUNCED == 0 {
-            let cookie = bpf_get_socket_cookie(passing.skb.cast());
-            let cgroup = bpf_skb_cgroup_id(passing.skb);
-            emit::opened(passing.sk, flow, cookie, cgroup, now);
+            emit::opened(flow, now);
         }
         if EGRESS {
             flow.ack_wait = flow.tx.next;
@@ -297,7 +344,8 @@ unsafe fn ship_windows(passing: &Passing, header: Segment, offset: u32, limit: u
         skb: passing.skb,
         payload_offset: passing.headers.payload_offset,
         offset,
-        available: if rest > limit { limit } else { rest },
+        // SAFETY: `skb` is the program's context.
+        available: unsafe { emit::unknown(passing.skb, if rest > limit { limit } else { rest }) },
         header,
     };
     window.header.flags |= segment::FIRST;
@@ -342,7 +390,7 @@ unsafe fn early(passing: &Passing) -> Plan<'static> {
     unsafe {
         let headers = &passing.headers;
         let Some((low, peer_port, local_port)) = packet::early_tuple(passing.skb, headers.transport) else {
-            return Plan::Is(Disposition::Dropped(DropReason::Headers));
+            return Plan::Lost(DropReason::Headers);
         };
         debug!(&SkBuffContext::new(passing.skb), "payload completes a handshake, from port {}", peer_port);
         let header = Segment {
@@ -360,6 +408,11 @@ unsafe fn early(passing: &Passing) -> Plan<'static> {
             tid: 0,
             srtt_us: 0,
             retransmits: 0,
+            out_of_order: 0,
+            duplicate: 0,
+            rx_segments: 0,
+            tx_segments: 0,
+            cgroup: bpf_skb_cgroup_id(passing.skb),
         };
         Plan::Ship(header, 0, CAPTURE_LENGTH.load(), None)
     }

@@ -1,6 +1,9 @@
 //! Records into the ring: every reservation, every copy out of a packet and every verifier trick is here.
 
-use core::{ffi::c_void, ptr::addr_of_mut};
+use core::{
+    ffi::c_void,
+    ptr::{addr_of, addr_of_mut, read_volatile},
+};
 
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_sock},
@@ -8,7 +11,7 @@ use aya_ebpf::{
         bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes,
     },
 };
-use redtap_ebpf::{DropReason, Flow, Kind, Opened, Role, Segment, WINDOW, flow::state, tcp};
+use redtap_ebpf::{Closed, Datagram, DropReason, Flow, Kind, Opened, Segment, WINDOW, flow::state, tcp};
 
 use crate::maps::{HIGH_WATER, event_lost, ring, stats};
 
@@ -29,7 +32,18 @@ pub struct Window {
 #[inline(always)]
 fn opaque(value: u64) -> u64 {
     // SAFETY: reads a live local.
-    unsafe { core::ptr::read_volatile(&value) }
+    unsafe { read_volatile(&value) }
+}
+
+/// Hides a value from the verifier, which would else follow the program once for each value that it knows of. The
+/// packet's length is read twice and cancels out.
+#[inline(always)]
+pub unsafe fn unknown(skb: *mut __sk_buff, value: u32) -> u32 {
+    // SAFETY: `skb` is the program's context.
+    unsafe {
+        let len = addr_of!((*skb).len);
+        value ^ read_volatile(len) ^ read_volatile(len)
+    }
 }
 
 /// Copies a record word by word: a plain copy would become a call of a loop over bytes wherever the compiler
@@ -40,7 +54,7 @@ unsafe fn copy_words<T>(to: *mut T, from: &T) {
     let (to, from) = (to.cast::<u64>(), core::ptr::from_ref(from).cast::<u64>());
     for word in 0..size_of::<T>() / 8 {
         // SAFETY: both are valid for the size of a `T`, which is a whole number of words without padding.
-        unsafe { to.add(word).write(core::ptr::read_volatile(from.add(word))) };
+        unsafe { to.add(word).write(read_volatile(from.add(word))) };
     }
 }
 
@@ -162,6 +176,49 @@ pub unsafe fn bare(header: &Segment) -> Result<(), DropReason> {
     Ok(())
 }
 
+macro_rules! message_of_class {
+    ($name:ident, $class:expr) => {
+        /// Ships a datagram as a record of one size class.
+        #[inline(always)]
+        unsafe fn $name(skb: *mut __sk_buff, offset: u32, header: &Datagram) -> Result<(), DropReason> {
+            const CLASS: u32 = $class;
+            let (ring, record) = reserve!(size_of::<Datagram>() as u64 + u64::from(CLASS))?;
+            let wanted = if header.length > CLASS { CLASS } else { header.length };
+            let datagram = record.cast::<Datagram>();
+            // SAFETY: as in `window_of_class`.
+            unsafe {
+                copy_words(datagram, header);
+                addr_of_mut!((*datagram).captured).write(wanted as u16);
+                let last = opaque(u64::from(wanted).wrapping_sub(1));
+                if last >= u64::from(CLASS) {
+                    bpf_ringbuf_discard(record, 0);
+                    return Err(DropReason::Copy);
+                }
+                let length = (last + 1) as u32;
+                if bpf_skb_load_bytes(skb.cast(), offset, datagram.add(1).cast(), length) != 0 {
+                    bpf_ringbuf_discard(record, 0);
+                    return Err(DropReason::Copy);
+                }
+                submit(ring, record, false);
+            }
+            Ok(())
+        }
+    };
+}
+
+// What fits a datagram without EDNS, and what all but few servers send with it (RFC 1035 §4.2.1, RFC 6891 §6.2.5).
+message_of_class!(message_512, 512);
+message_of_class!(message_4096, 4096);
+
+/// Ships a datagram whose payload lies at `offset`.
+#[inline(always)]
+pub unsafe fn message(skb: *mut __sk_buff, offset: u32, header: &Datagram) -> Result<(), DropReason> {
+    // SAFETY: forwards the contract.
+    unsafe {
+        if header.length <= 512 { message_512(skb, offset, header) } else { message_4096(skb, offset, header) }
+    }
+}
+
 /// Ships a small plain record.
 #[inline(always)]
 pub unsafe fn plain<T: Copy>(value: &T, wake: bool) {
@@ -179,64 +236,79 @@ pub unsafe fn plain<T: Copy>(value: &T, wake: bool) {
 
 const AF_INET: u32 = 2;
 
-/// Writes an IPv4 address (network order) in its IPv4-mapped form.
+/// The state of a socket that has no connection (include/net/tcp_states.h).
+pub const TCP_CLOSE: u8 = 7;
+
+/// Fills in what names a flow: its socket's cookie and addresses.
 #[inline(always)]
-unsafe fn map_ipv4(to: *mut [u8; 16], address: u32) {
-    let words = to.cast::<u32>();
-    // SAFETY: four words of a 16-byte array; records are 8-byte aligned and the arrays lie at multiples of 8.
+pub unsafe fn identify(sk: *mut bpf_sock, flow: &mut Flow, cookie: u64) {
+    flow.state |= state::KNOWN;
+    flow.cookie = cookie;
+    // SAFETY: `sk` is a full socket, whose fields the verifier knows. All are read before any is chosen: of two
+    // branches that read different fields, the compiler would make one that reads at a computed place, which the
+    // verifier refuses.
     unsafe {
-        words.write(0);
-        words.add(1).write(0);
-        words.add(2).write(0xffff_u32.to_be());
-        words.add(3).write(address);
+        flow.local_port = (*sk).src_port as u16;
+        flow.peer_port = u16::from_be((*sk).dst_port);
+        let is_ipv4 = read_volatile(addr_of!((*sk).family)) == AF_INET;
+        let ipv4 = [read_volatile(addr_of!((*sk).src_ip4)), read_volatile(addr_of!((*sk).dst_ip4))];
+        let (src, dst) = (addr_of!((*sk).src_ip6), addr_of!((*sk).dst_ip6));
+        let (src, dst) = (src.cast::<u32>(), dst.cast::<u32>());
+        let local =
+            [read_volatile(src), read_volatile(src.add(1)), read_volatile(src.add(2)), read_volatile(src.add(3))];
+        let peer =
+            [read_volatile(dst), read_volatile(dst.add(1)), read_volatile(dst.add(2)), read_volatile(dst.add(3))];
+        flow.family = if is_ipv4 { 4 } else { 6 };
+        write_words(addr_of_mut!(flow.local), if is_ipv4 { mapped(ipv4[0]) } else { local });
+        write_words(addr_of_mut!(flow.peer), if is_ipv4 { mapped(ipv4[1]) } else { peer });
     }
 }
 
-/// Ships the `Opened` record of a flow.
+/// The IPv4-mapped form of an IPv4 address, in words of network order.
 #[inline(always)]
-pub unsafe fn opened(sk: *mut bpf_sock, flow: &mut Flow, cookie: u64, cgroup: u64, now: u64) {
+pub const fn mapped(address: u32) -> [u32; 4] {
+    [0, 0, 0xffff_u32.to_be(), address]
+}
+
+/// Writes an address.
+#[inline(always)]
+pub unsafe fn write_words(to: *mut [u8; 16], words: [u32; 4]) {
+    let to = to.cast::<u32>();
+    // SAFETY: four words of a 16-byte array, which lies at a multiple of 8 wherever this is used.
+    unsafe {
+        to.write(words[0]);
+        to.add(1).write(words[1]);
+        to.add(2).write(words[2]);
+        to.add(3).write(words[3]);
+    }
+}
+
+/// Ships the `Opened` record of a flow that is known.
+#[inline(always)]
+pub unsafe fn opened(flow: &mut Flow, now: u64) {
     flow.state |= state::ANNOUNCED;
     let Ok((ring, record)) = reserve!(size_of::<Opened>() as u64) else {
         flow.state |= state::LOSS;
         event_lost();
         return;
     };
-    let record_ = record.cast::<Opened>();
-    // SAFETY: the record has room for an `Opened`; `sk` is a full socket, whose fields the verifier knows. All
-    // fields are written.
+    if flow.opened_at == 0 {
+        flow.opened_at = now;
+    }
+    // SAFETY: the record has room for an `Opened`, of which every field is written.
     unsafe {
-        let to = &mut *record_;
+        let to = &mut *record.cast::<Opened>();
         to.kind = Kind::Opened as u8;
-        to.role = if flow.state & state::ACTIVE != 0 {
-            Role::Active as u8
-        } else if flow.state & state::PASSIVE != 0 {
-            Role::Passive as u8
-        } else {
-            Role::Unknown as u8
-        };
+        to.role = flow.role() as u8;
+        to.family = flow.family;
         to.reserved = 0;
-        to.local_port = (*sk).src_port as u16;
-        to.peer_port = u16::from_be((*sk).dst_port);
-        to.cookie = cookie;
-        to.time = if flow.opened_at == 0 { now } else { flow.opened_at };
-        if (*sk).family == AF_INET {
-            to.family = 4;
-            map_ipv4(addr_of_mut!(to.local), (*sk).src_ip4);
-            map_ipv4(addr_of_mut!(to.peer), (*sk).dst_ip4);
-        } else {
-            to.family = 6;
-            let local = addr_of_mut!(to.local).cast::<u32>();
-            let peer = addr_of_mut!(to.peer).cast::<u32>();
-            local.write((*sk).src_ip6[0]);
-            local.add(1).write((*sk).src_ip6[1]);
-            local.add(2).write((*sk).src_ip6[2]);
-            local.add(3).write((*sk).src_ip6[3]);
-            peer.write((*sk).dst_ip6[0]);
-            peer.add(1).write((*sk).dst_ip6[1]);
-            peer.add(2).write((*sk).dst_ip6[2]);
-            peer.add(3).write((*sk).dst_ip6[3]);
-        }
-        to.cgroup = cgroup;
+        to.local_port = flow.local_port;
+        to.peer_port = flow.peer_port;
+        to.cookie = flow.cookie;
+        to.time = flow.opened_at;
+        to.local = flow.local;
+        to.peer = flow.peer;
+        to.cgroup = flow.cgroup;
         to.connect_ns = flow.connect_ns;
         to.pid = flow.pid;
         to.tid = flow.tid;
@@ -245,6 +317,66 @@ pub unsafe fn opened(sk: *mut bpf_sock, flow: &mut Flow, cookie: u64, cgroup: u6
         to.comm = flow.comm;
         submit(ring, record, false);
     }
+}
+
+/// Ships the `Closed` record of a flow, and before it the `Opened` one where its life passed without payload.
+#[inline(always)]
+pub unsafe fn closed(flow: &mut Flow, old_state: u8, error: u32, unanswered: u32, now: u64) {
+    if flow.state & state::ANNOUNCED == 0 {
+        // SAFETY: no preconditions but a known flow.
+        unsafe { opened(flow, now) };
+    }
+    let Ok((ring, record)) = reserve!(size_of::<Closed>() as u64) else {
+        event_lost();
+        return;
+    };
+    // SAFETY: the record has room for a `Closed`, of which every field is written.
+    unsafe {
+        let to = &mut *record.cast::<Closed>();
+        to.kind = Kind::Closed as u8;
+        to.flags = closed_flags(flow.state);
+        to.old_state = old_state;
+        to.reserved = 0;
+        to.error = error;
+        to.cookie = flow.cookie;
+        to.time = now;
+        to.totals = flow.totals(now);
+        to.rx_next = flow.rx.next;
+        to.tx_next = flow.tx.next;
+        to.picked_up = flow.picked_up;
+        to.acked = flow.acked;
+        to.pid = flow.pid;
+        to.tid = flow.tid;
+        to.unanswered = unanswered;
+        to.padding = 0;
+        submit(ring, record, false);
+    }
+}
+
+/// The record flags of a flow's end.
+#[inline(always)]
+const fn closed_flags(flow: u32) -> u8 {
+    use redtap_ebpf::closed::{FIN_RECEIVED, FIN_SENT, LIVE, LOSS, RST_RECEIVED, RST_SENT};
+    let mut flags = 0;
+    if flow & state::FIN_SENT != 0 {
+        flags |= FIN_SENT;
+    }
+    if flow & state::FIN_RECEIVED != 0 {
+        flags |= FIN_RECEIVED;
+    }
+    if flow & state::RST_SENT != 0 {
+        flags |= RST_SENT;
+    }
+    if flow & state::RST_RECEIVED != 0 {
+        flags |= RST_RECEIVED;
+    }
+    if flow & state::LOSS != 0 {
+        flags |= LOSS;
+    }
+    if flow & state::LIVE != 0 {
+        flags |= LIVE;
+    }
+    flags
 }
 
 /// Whether the payload's last four bytes end a message head (an empty line, RFC 9112 §2.1): then nothing but
@@ -257,9 +389,18 @@ pub unsafe fn ends_in_empty_line(skb: *mut __sk_buff, payload_offset: u32, len: 
     failed == 0 && tail == u32::from_ne_bytes(*b"\r\n\r\n")
 }
 
+/// The first four bytes of a segment's payload, in network order; 0 where there are fewer.
+#[inline(always)]
+pub unsafe fn first_bytes(skb: *mut __sk_buff, payload_offset: u32) -> u32 {
+    let mut head = 0_u32;
+    // SAFETY: four bytes into a local; the helper refuses what lies outside the packet.
+    let failed = unsafe { bpf_skb_load_bytes(skb.cast(), payload_offset, addr_of_mut!(head).cast(), 4) };
+    if failed == 0 { u32::from_be(head) } else { 0 }
+}
+
 /// What every record of a flow says beside its payload.
 #[inline(always)]
-pub fn header(flow: &mut Flow, cookie: u64, now: u64) -> Segment {
+pub fn header(flow: &mut Flow, now: u64) -> Segment {
     let mut flags = 0;
     if flow.state & state::LOSS != 0 {
         flow.state &= !state::LOSS;
@@ -270,7 +411,7 @@ pub fn header(flow: &mut Flow, cookie: u64, now: u64) -> Segment {
         flags,
         captured: 0,
         length: 0,
-        cookie,
+        cookie: flow.cookie,
         time: now,
         seq: 0,
         offset: 0,
@@ -278,27 +419,24 @@ pub fn header(flow: &mut Flow, cookie: u64, now: u64) -> Segment {
         acked: flow.acked,
         pid: flow.pid,
         tid: flow.tid,
-        srtt_us: 0,
-        retransmits: 0,
+        srtt_us: flow.srtt_us,
+        retransmits: flow.retransmits,
+        out_of_order: flow.rx.out_of_order as u32,
+        duplicate: flow.rx.duplicate as u32,
+        rx_segments: flow.rx_segments,
+        tx_segments: flow.tx_segments,
+        cgroup: flow.cgroup,
     };
     flow.picked_up = 0;
     flow.acked = 0;
     header
 }
 
-/// The record flags of a segment's TCP flags.
+/// The record flags of a segment's TCP flags. Without branches, which the verifier would follow one by one.
 #[inline(always)]
 pub const fn segment_flags(flags: u8, egress: bool) -> u8 {
     use redtap_ebpf::segment::{EGRESS, FIN, PSH, RST};
-    let mut out = if egress { EGRESS } else { 0 };
-    if flags & tcp::FIN != 0 {
-        out |= FIN;
-    }
-    if flags & tcp::RST != 0 {
-        out |= RST;
-    }
-    if flags & tcp::PSH != 0 {
-        out |= PSH;
-    }
-    out
+    const { assert!(FIN == tcp::FIN << 2 && RST == tcp::RST << 1 && PSH == tcp::PSH << 1) }
+    let out = if egress { EGRESS } else { 0 };
+    out | ((flags & tcp::FIN) << 2) | ((flags & (tcp::RST | tcp::PSH)) << 1)
 }

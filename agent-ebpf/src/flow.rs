@@ -2,7 +2,7 @@
 //! them is worth a record.
 
 use crate::{
-    COMM_LEN,
+    COMM_LEN, Role, Totals,
     tcp::{after, at_or_after},
 };
 
@@ -31,6 +31,16 @@ pub mod state {
     /// A segment longer than the capture ended in an empty line: a long head, or many short ones, whose answers
     /// may then share a segment too.
     pub const SUSPECT: u32 = 1 << 10;
+    /// The cookie and the addresses are filled in.
+    pub const KNOWN: u32 = 1 << 11;
+    /// A SYN was sent.
+    pub const SYN_SENT: u32 = 1 << 12;
+    /// The handshake was completed.
+    pub const ESTABLISHED: u32 = 1 << 13;
+    /// The first bytes of a direction begin a TLS record.
+    pub const TLS: u32 = 1 << 14;
+    /// The flow has an entry in the table of live totals.
+    pub const LIVE: u32 = 1 << 15;
 }
 
 /// Bits of [`Hint::flags`] and [`Flow::mode`].
@@ -79,6 +89,10 @@ pub struct Hint {
 pub struct Direction {
     /// Distinct payload bytes.
     pub bytes: u64,
+    /// Payload bytes that were seen before.
+    pub duplicate: u64,
+    /// Payload bytes that came before bytes that precede them.
+    pub out_of_order: u64,
     /// Sequence number after the highest byte seen.
     pub next: u32,
     /// First byte not seen below `next`; equal to `hole_end` where nothing is missing.
@@ -160,10 +174,15 @@ impl Direction {
             }
             let offset = if after(self.next, seq) { self.next.wrapping_sub(seq) } else { 0 };
             self.bytes += u64::from(len - offset);
+            self.duplicate += u64::from(offset);
+            if self.hole_start != self.hole_end {
+                self.out_of_order += u64::from(len - offset);
+            }
             self.next = end;
             return Fresh::From(offset);
         }
         if self.hole_start == self.hole_end || !after(end, self.hole_start) || !after(self.hole_end, seq) {
+            self.duplicate += u64::from(len);
             return Fresh::Duplicate;
         }
         if at_or_after(self.hole_start, seq) {
@@ -206,13 +225,17 @@ impl Direction {
 
 /// What is kept with a socket (`BPF_MAP_TYPE_SK_STORAGE`): born with its first payload or its handshake, freed
 /// with the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Flow {
     /// Received.
     pub rx: Direction,
     /// Sent.
     pub tx: Direction,
+    /// The socket's cookie.
+    pub cookie: u64,
+    /// Id of the cgroup the socket belongs to; 0: not known.
+    pub cgroup: u64,
     /// When the application last picked bytes up, not yet told.
     pub picked_up: u64,
     /// When the peer acknowledged what was sent, not yet told.
@@ -221,6 +244,20 @@ pub struct Flow {
     pub opened_at: u64,
     /// From SYN to the completed handshake, in ns.
     pub connect_ns: u64,
+    /// Since when this end has told its peer to stop; 0: it has not.
+    pub rx_full_since: u64,
+    /// Since when the peer has told this end to stop; 0: it has not.
+    pub tx_full_since: u64,
+    /// Time for which this end had, in ns, the present one not included.
+    pub rx_full_ns: u64,
+    /// Time for which the peer had, likewise.
+    pub tx_full_ns: u64,
+    /// Epoch of the hints table when it was last looked into.
+    pub hint_epoch: u64,
+    /// Local address, network order, IPv4 mapped.
+    pub local: [u8; 16],
+    /// Peer's address, network order, IPv4 mapped.
+    pub peer: [u8; 16],
     /// Process that connected or last read; 0: not known.
     pub pid: u32,
     /// Thread that did.
@@ -233,17 +270,79 @@ pub struct Flow {
     pub mode: u32,
     /// Version of the last hint applied.
     pub hint_version: u32,
-    /// Epoch of the hints table when it was last looked into.
-    pub hint_epoch: u64,
     /// First sequence number received.
     pub rx_seq: u32,
     /// First sequence number sent.
     pub tx_seq: u32,
+    /// Segments with payload received, as the socket counts them.
+    pub rx_segments: u32,
+    /// Segments with payload sent, likewise.
+    pub tx_segments: u32,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// Smoothed round-trip time, in microseconds.
+    pub srtt_us: u32,
+    /// Local port.
+    pub local_port: u16,
+    /// Peer's port.
+    pub peer_port: u16,
+    /// 4 or 6: the socket's address family.
+    pub family: u8,
     /// Name of the thread that connected.
     pub comm: [u8; COMM_LEN],
 }
 
 impl Flow {
+    /// Which end opened the connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        if self.state & state::ACTIVE != 0 {
+            Role::Active
+        } else if self.state & state::PASSIVE != 0 {
+            Role::Passive
+        } else {
+            Role::Unknown
+        }
+    }
+
+    /// What it has carried until `now`.
+    #[inline(always)]
+    #[must_use]
+    pub fn totals(&self, now: u64) -> Totals {
+        Totals {
+            rx_bytes: self.rx.bytes,
+            tx_bytes: self.tx.bytes,
+            rx_duplicate: self.rx.duplicate,
+            tx_duplicate: self.tx.duplicate,
+            rx_out_of_order: self.rx.out_of_order,
+            rx_full_ns: self.rx_full_ns + since(self.rx_full_since, now),
+            tx_full_ns: self.tx_full_ns + since(self.tx_full_since, now),
+            rx_segments: self.rx_segments,
+            tx_segments: self.tx_segments,
+            retransmits: self.retransmits,
+            srtt_us: self.srtt_us,
+        }
+    }
+
+    /// An end advertises a receive window: `ours`, or the peer's. A window of zero stops the other end's sending
+    /// (RFC 9293 §3.8.6). Whether it has closed or opened.
+    #[inline(always)]
+    pub fn window(&mut self, ours: bool, is_zero: bool, clock: impl FnOnce() -> u64) -> bool {
+        let (full_since, full_ns) = if ours {
+            (&mut self.rx_full_since, &mut self.rx_full_ns)
+        } else {
+            (&mut self.tx_full_since, &mut self.tx_full_ns)
+        };
+        if is_zero == (*full_since != 0) {
+            return false;
+        }
+        let now = clock();
+        *full_ns += since(*full_since, now);
+        *full_since = if is_zero { now } else { 0 };
+        true
+    }
+
     /// Applies a hint that was not applied yet.
     #[inline(always)]
     pub fn apply(&mut self, hint: &Hint) {
@@ -273,6 +372,12 @@ impl Flow {
             self.tx.flags |= Direction::BULK;
         }
     }
+}
+
+/// From `start` to `now`, in ns; 0 where there was no start.
+#[inline(always)]
+const fn since(start: u64, now: u64) -> u64 {
+    if start == 0 { 0 } else { now.saturating_sub(start) }
 }
 
 #[cfg(test)]
@@ -343,5 +448,34 @@ mod tests {
         assert_eq!(direction.ship(100, 100, 0, 7, true), Ship::Mark);
         assert_eq!(direction.ship(200, 100, 0, 8, true), Ship::Head(0));
         assert_eq!(direction.ship(300, 100, 0, 7, true), Ship::Head(0));
+    }
+
+    #[test]
+    fn repeated_and_early_bytes_are_told_apart() {
+        // (segments, duplicate, out of order)
+        type Case = (&'static [(u32, u32)], u64, u64);
+        let cases: &[Case] = &[
+            (&[(0, 10), (10, 10)], 0, 0),
+            (&[(0, 10), (0, 10)], 10, 0),
+            (&[(0, 10), (5, 10)], 5, 0),
+            (&[(0, 10), (20, 10), (30, 5), (10, 10), (35, 5)], 0, 15),
+        ];
+        for (segments, duplicate, out_of_order) in cases {
+            let mut direction = at(0);
+            for (seq, len) in *segments {
+                let _ = direction.advance(*seq, *len);
+            }
+            assert_eq!((direction.duplicate, direction.out_of_order), (*duplicate, *out_of_order), "{segments:?}");
+        }
+    }
+
+    #[test]
+    fn a_closed_window_counts_until_it_opens() {
+        let mut flow = Flow::default();
+        for (now, is_zero) in [(10, false), (100, true), (150, true), (300, false), (1000, true)] {
+            let _ = flow.window(true, is_zero, || now);
+        }
+        assert_eq!(flow.totals(1005).rx_full_ns, 205);
+        assert_eq!(flow.totals(1005).tx_full_ns, 0);
     }
 }

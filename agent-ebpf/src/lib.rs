@@ -10,10 +10,12 @@ pub mod flow;
 pub mod record;
 pub mod stats;
 pub mod tcp;
+pub mod udp;
 
 pub use flow::{Direction, Flow, Fresh, Hint, Ship, hint};
-pub use record::{Closed, Exec, Exit, Kind, Opened, Role, Segment, closed, segment};
+pub use record::{Closed, Datagram, Exec, Exit, Kind, Opened, Role, Segment, Totals, closed, datagram, segment};
 pub use stats::{Disposition, DropReason, Stats};
+pub use udp::{UdpCounts, UdpKey};
 
 /// Payload bytes of the largest record; a longer capture takes several.
 pub const WINDOW: u32 = 16 * 1024;

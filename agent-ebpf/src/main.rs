@@ -7,11 +7,13 @@
 
 mod cgroup_connect;
 mod cgroup_skb;
+mod datagrams;
 mod emit;
 mod maps;
 mod packet;
 mod process;
 mod sock_ops;
+mod sock_release;
 mod tcp_rcv_space_adjust;
 
 #[cfg(not(test))]

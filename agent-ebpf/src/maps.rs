@@ -7,7 +7,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_smp_processor_id, bpf_sk_storage_get},
     macros::btf_map,
 };
-use redtap_ebpf::{DropReason, Flow, Hint, Stats};
+use redtap_ebpf::{DropReason, Flow, Hint, Stats, Totals, UdpCounts, UdpKey, flow::state};
 
 /// One ring a CPU, made and put here by the agent; the size of the inner definition is only a template.
 #[btf_map]
@@ -44,6 +44,39 @@ pub struct Pickup {
     pub tid: u32,
 }
 
+/// What flows have carried of which no record tells, by socket cookie; user space takes entries out when a flow has
+/// ended. Its size is that of the agent's table of flows: set at load.
+#[btf_map]
+pub static LIVE: HashMap<u64, Totals, 131072, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Who talked to whom by UDP, in the present generation and, while user space takes it out, the one before.
+#[btf_map]
+pub static DATAGRAMS: HashMap<UdpKey, UdpCounts, 32768, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// The present generation of [`DATAGRAMS`].
+#[btf_map]
+pub static GENERATION: Array<u64, 1> = Array::new();
+
+/// Who last sent by a UDP socket.
+#[btf_map]
+pub static SENDERS: SkStorage<Sender> = SkStorage::new();
+
+/// An entry of [`SENDERS`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Sender {
+    pub pid: u32,
+    pub reserved: u32,
+}
+
+/// Offset of `sk_err` in `struct sock`, from the kernel's BTF; 0: not known. Set at load.
+#[unsafe(no_mangle)]
+pub static SK_ERR_OFFSET: Global<u32> = Global::new(0);
+
+/// The lowest ephemeral port (`net.ipv4.ip_local_port_range`). Set at load.
+#[unsafe(no_mangle)]
+pub static EPHEMERAL_LOW: Global<u16> = Global::new(32768);
+
 /// Payload bytes of a message's head that are captured. Set at load.
 #[unsafe(no_mangle)]
 pub static CAPTURE_LENGTH: Global<u32> = Global::new(1024);
@@ -74,6 +107,34 @@ pub fn stats() -> Option<&'static mut Stats> {
 pub fn event_lost() {
     if let Some(stats) = stats() {
         stats.events_lost += 1;
+    }
+}
+
+/// Enters into [`LIVE`] what a flow has carried; without room there it is told at the flow's next record or end.
+#[inline(always)]
+pub fn keep_live(flow: &mut Flow) {
+    let totals = flow.totals(0);
+    if flow.state & state::LIVE != 0
+        && let Some(entry) = LIVE.get_ptr_mut(flow.cookie)
+    {
+        // SAFETY: a map value lives as long as the program runs. Another CPU may write the same flow's at this moment;
+        // what results is a mixture of two such totals, which the next segment puts right.
+        unsafe { *entry = totals };
+        return;
+    }
+    if LIVE.insert(flow.cookie, totals, 0).is_ok() {
+        flow.state |= state::LIVE;
+    }
+}
+
+/// Who last sent by a socket.
+#[inline(always)]
+pub unsafe fn sender<'a>(sk: *mut core::ffi::c_void, create: bool) -> Option<&'a mut Sender> {
+    // SAFETY: `sk` is a socket the verifier accepts; a null value asks for no initial content.
+    unsafe {
+        let map = core::ptr::from_ref(&SENDERS).cast_mut().cast();
+        let flags = if create { u64::from(BPF_SK_STORAGE_GET_F_CREATE) } else { 0 };
+        bpf_sk_storage_get(map, sk, core::ptr::null_mut(), flags).cast::<Sender>().as_mut()
     }
 }
 

@@ -5,6 +5,8 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 
+use crate::emit::unknown;
+
 /// What the hooks need of a segment.
 pub struct Headers {
     /// From the network header to the payload, in bytes.
@@ -18,6 +20,8 @@ pub struct Headers {
     pub ack: u32,
     /// TCP flags (`redtap_ebpf::tcp`).
     pub flags: u8,
+    /// The receive window advertised is zero.
+    pub window_is_zero: bool,
     /// Offset of the TCP header.
     pub transport: u32,
 }
@@ -44,6 +48,72 @@ struct Tcp {
     /// Header length, in bytes.
     len: u32,
     flags: u8,
+    window_is_zero: bool,
+}
+
+/// What is needed of a datagram.
+pub struct Udp {
+    /// From the network header to the payload, in bytes.
+    pub payload_offset: u32,
+    /// Payload bytes.
+    pub payload_len: u32,
+    /// Source port.
+    pub from: u16,
+    /// Destination port.
+    pub to: u16,
+}
+
+const IPPROTO_UDP: u8 = 17;
+const UDP_HEADER: u32 = 8;
+
+/// Reads a UDP header (RFC 768); `None` where it is not one, or behind IPv6 extension headers.
+#[inline(always)]
+pub unsafe fn udp(skb: *mut __sk_buff) -> Option<Udp> {
+    // SAFETY: forwards the contract.
+    unsafe {
+        let [first] = load::<1>(skb, 0)?;
+        let transport = if first >> 4 == 4 {
+            let [protocol] = load::<1>(skb, 9)?;
+            if protocol != IPPROTO_UDP {
+                return None;
+            }
+            u32::from(first & 0x0f) * 4
+        } else {
+            let [protocol] = load::<1>(skb, 6)?;
+            if protocol != IPPROTO_UDP {
+                return None;
+            }
+            IPV6_HEADER
+        };
+        let ports = load::<4>(skb, transport)?;
+        let payload_offset = transport + UDP_HEADER;
+        Some(Udp {
+            payload_offset,
+            payload_len: (*skb).len.saturating_sub(payload_offset),
+            from: u16::from_be_bytes([ports[0], ports[1]]),
+            to: u16::from_be_bytes([ports[2], ports[3]]),
+        })
+    }
+}
+
+/// Writes the packet's source or destination address, IPv4 mapped; zeroes where it cannot be read.
+#[inline(always)]
+pub unsafe fn address(skb: *mut __sk_buff, source: bool, to: *mut [u8; 16]) {
+    let words = to.cast::<u32>();
+    // SAFETY: four words of a 16-byte array, which lies at a multiple of 8 wherever this is used.
+    unsafe {
+        words.write(0);
+        words.add(1).write(0);
+        words.add(2).write(0);
+        words.add(3).write(0);
+        let Some([first]) = load::<1>(skb, 0) else { return };
+        if first >> 4 == 4 {
+            words.add(2).write(0xffff_u32.to_be());
+            bpf_skb_load_bytes(skb.cast(), if source { 12 } else { 16 }, words.add(3).cast(), 4);
+        } else {
+            bpf_skb_load_bytes(skb.cast(), if source { 8 } else { 24 }, to.cast(), 16);
+        }
+    }
 }
 
 /// Reads the headers; `None` where they are not TCP, truncated, or behind a longer chain than is followed.
@@ -69,6 +139,8 @@ pub unsafe fn headers(skb: *mut __sk_buff) -> Option<Headers> {
             };
             (transport, copied(skb, transport)?)
         };
+        // Where the headers end was found in several ways, which the rest of the program need not be followed by.
+        let transport = unknown(skb, transport);
         let payload_offset = transport + tcp.len;
         if payload_offset > len {
             return None;
@@ -80,6 +152,7 @@ pub unsafe fn headers(skb: *mut __sk_buff) -> Option<Headers> {
             seq: tcp.seq.wrapping_add(syn),
             ack: tcp.ack,
             flags: tcp.flags,
+            window_is_zero: tcp.window_is_zero,
             transport,
         })
     }
@@ -99,6 +172,7 @@ unsafe fn linear<const OFFSET: u32>(data: usize, end: usize) -> Option<Tcp> {
             ack: u32::from_be((tcp as *const u32).add(2).read_unaligned()),
             len: u32::from(*((tcp + 12) as *const u8) >> 4) * 4,
             flags: *((tcp + 13) as *const u8),
+            window_is_zero: (tcp as *const u16).add(7).read_unaligned() == 0,
         })
     }
 }
@@ -127,6 +201,7 @@ unsafe fn copied(skb: *mut __sk_buff, transport: u32) -> Option<Tcp> {
         ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
         len: u32::from(header[12] >> 4) * 4,
         flags: header[13],
+        window_is_zero: header[14] == 0 && header[15] == 0,
     })
 }
 

@@ -16,6 +16,8 @@ pub enum Kind {
     Exec = 4,
     /// [`Exit`].
     Exit = 5,
+    /// [`Datagram`].
+    Datagram = 6,
 }
 
 /// Which end opened the connection.
@@ -97,11 +99,52 @@ layout! {
         pub srtt_us: u32,
         /// Retransmitted segments of the connection so far.
         pub retransmits: u32,
-    } = 64
+        /// Received bytes so far that arrived before bytes that precede them; wraps.
+        pub out_of_order: u32,
+        /// Payload bytes so far that were received again; wraps.
+        pub duplicate: u32,
+        /// Segments with payload received so far ([`Totals::rx_segments`]).
+        pub rx_segments: u32,
+        /// Segments with payload sent so far ([`Totals::tx_segments`]).
+        pub tx_segments: u32,
+        /// Id of the cgroup the socket belongs to; 0: not known.
+        pub cgroup: u64,
+    } = 88
 }
 
 layout! {
-    /// A connection, told of when it first carries payload or, if it never does, when it ends.
+    /// What a connection has carried so far. Also the value of the table of live totals, by cookie: an entry is made,
+    /// and kept up, for what no record tells of.
+    #[derive(Default)]
+    pub struct Totals {
+        /// Distinct payload bytes received.
+        pub rx_bytes: u64,
+        /// Distinct payload bytes sent.
+        pub tx_bytes: u64,
+        /// Payload bytes received again.
+        pub rx_duplicate: u64,
+        /// Payload bytes sent again.
+        pub tx_duplicate: u64,
+        /// Payload bytes received before bytes that precede them.
+        pub rx_out_of_order: u64,
+        /// Time for which this end had told its peer to stop (a receive window of zero), in ns.
+        pub rx_full_ns: u64,
+        /// Time for which the peer had told this end to stop, in ns.
+        pub tx_full_ns: u64,
+        /// Segments with payload received (`bpf_tcp_sock.data_segs_in`).
+        pub rx_segments: u32,
+        /// Segments with payload sent, repeated ones included (`bpf_tcp_sock.data_segs_out`).
+        pub tx_segments: u32,
+        /// Segments sent again (`bpf_tcp_sock.total_retrans`).
+        pub retransmits: u32,
+        /// Smoothed round-trip time, in microseconds; 0: not known.
+        pub srtt_us: u32,
+    } = 72
+}
+
+layout! {
+    /// A connection, told of when its handshake completes or, if that was not seen, when it first carries payload; a
+    /// connect that fails is told of when it does.
     pub struct Opened {
         /// [`Kind::Opened`].
         pub kind: u8,
@@ -152,6 +195,8 @@ pub mod closed {
     pub const RST_RECEIVED: u8 = 0x08;
     /// Records of this flow were lost since its last one.
     pub const LOSS: u8 = 0x10;
+    /// There may be an entry of this flow in the table of live totals.
+    pub const LIVE: u8 = 0x20;
 }
 
 layout! {
@@ -161,20 +206,19 @@ layout! {
         pub kind: u8,
         /// Bits of the module `closed`.
         pub flags: u8,
-        /// State left (`enum` in include/net/tcp_states.h); `TCP_SYN_SENT` (2) is a failed connect.
+        /// State left (`enum` in include/net/tcp_states.h); `TCP_SYN_SENT` (2) is a failed connect, `TCP_CLOSE` (7)
+        /// one of which no SYN was sent.
         pub old_state: u8,
         /// Zero.
         pub reserved: u8,
-        /// Retransmitted segments that were not acknowledged: with neither FIN nor RST, the peer has vanished.
-        pub unanswered: u32,
+        /// The socket's error (`sk_err`, errno(3)) as it closed; 0: none, or not known.
+        pub error: u32,
         /// The socket's cookie.
         pub cookie: u64,
         /// When.
         pub time: u64,
-        /// Distinct payload bytes received.
-        pub rx_bytes: u64,
-        /// Distinct payload bytes sent.
-        pub tx_bytes: u64,
+        /// What it has carried.
+        pub totals: Totals,
         /// Sequence number after the last byte received.
         pub rx_next: u32,
         /// Sequence number after the last byte sent.
@@ -187,11 +231,47 @@ layout! {
         pub pid: u32,
         /// As in [`Segment`].
         pub tid: u32,
-        /// As in [`Segment`].
-        pub srtt_us: u32,
-        /// As in [`Segment`].
-        pub retransmits: u32,
-    } = 80
+        /// Retransmitted segments that were not acknowledged: with neither FIN nor RST, the peer has vanished.
+        pub unanswered: u32,
+        /// Zero.
+        pub padding: u32,
+    } = 136
+}
+
+/// Bits of [`Datagram::flags`].
+pub mod datagram {
+    /// Sent by the socket; received by it otherwise.
+    pub const EGRESS: u8 = 0x01;
+}
+
+layout! {
+    /// A UDP datagram to or from a name server; [`Datagram::captured`] payload bytes follow.
+    pub struct Datagram {
+        /// [`Kind::Datagram`].
+        pub kind: u8,
+        /// Bits of the module `datagram`.
+        pub flags: u8,
+        /// Payload bytes that follow this struct.
+        pub captured: u16,
+        /// Local port.
+        pub local_port: u16,
+        /// Peer's port.
+        pub peer_port: u16,
+        /// The socket's cookie.
+        pub cookie: u64,
+        /// When the hook saw it.
+        pub time: u64,
+        /// Local address, network order, IPv4 mapped.
+        pub local: [u8; 16],
+        /// Peer's address, network order, IPv4 mapped.
+        pub peer: [u8; 16],
+        /// Id of the cgroup the socket belongs to; 0: not known.
+        pub cgroup: u64,
+        /// Process that last sent by the socket; 0: not known.
+        pub pid: u32,
+        /// Payload bytes of the whole datagram.
+        pub length: u32,
+    } = 72
 }
 
 layout! {

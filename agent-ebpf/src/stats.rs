@@ -70,6 +70,12 @@ pub struct Stats {
     pub windows_lost: u64,
     /// Records put into the ring.
     pub records: u64,
+    /// UDP datagrams of a socket that passed a hook, by direction (ingress, egress).
+    pub datagrams: [u64; 2],
+    /// Of those, the ones that are in no entry of the table of who talked to whom: it was full.
+    pub datagrams_untold: u64,
+    /// Datagrams to or from a name server that found no room in the ring, or could not be read.
+    pub messages_lost: u64,
 }
 
 impl Stats {

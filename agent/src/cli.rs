@@ -10,7 +10,10 @@ use clap::{
     builder::PossibleValuesParser,
 };
 
-use crate::config::{Choice, Given, Print, SETTINGS, Task, value};
+use crate::{
+    command::top,
+    config::{Choice, Given, Print, SETTINGS, Task, value},
+};
 
 /// Exit status for a command line or configuration that is not valid; clap's own, too.
 pub const EXIT_USAGE: u8 = 2;
@@ -50,6 +53,10 @@ pub enum Verb {
     Record(Record),
     /// Run the user-space pipeline over recorded records; needs no privileges
     Replay(Replay),
+    /// Show the services of a running agent in a live table
+    ///
+    /// Reads the agent's HTTP address; needs no privileges.
+    Top(top::Arguments),
 }
 
 /// `redtap run`
@@ -239,6 +246,8 @@ mod tests {
             (&["--timings"], Config { timings: true, ..default() }),
             (&["--timings=false", "--max-flows", "100"], Config { max_flows: 100, ..default() }),
             (&["--timings", "--print", "json"], Config { timings: true, print: Print::Json, ..default() }),
+            (&["--service-graph=false", "--ja4"], Config { service_graph: false, ja4: true, ..default() }),
+            (&["--max-edges", "5", "--max-names=6"], Config { max_edges: 5, max_names: 6, ..default() }),
             (&["--capture-length=4KiB"], Config { capture_length: 4096, ..default() }),
             (&["--cgroup", "/a"], Config { cgroup: Some(PathBuf::from("/a")), ..default() }),
         ] {

@@ -1,6 +1,6 @@
 //! Bytes from the rings → typed events, without copying payload and without trusting a length.
 
-use redtap_ebpf::{Closed, Exec, Exit, Kind, Opened, Segment};
+use redtap_ebpf::{Closed, Datagram, Exec, Exit, Kind, Opened, Segment};
 use zerocopy::FromBytes;
 
 /// A record, typed.
@@ -16,6 +16,8 @@ pub enum Event<'a> {
     Exec(Exec),
     /// A process ended.
     Exit(Exit),
+    /// A datagram to or from a name server: the header and the captured bytes.
+    Datagram(Datagram, &'a [u8]),
 }
 
 /// Why a record could not be read.
@@ -42,6 +44,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
     const CLOSED: u8 = Kind::Closed as u8;
     const EXEC: u8 = Kind::Exec as u8;
     const EXIT: u8 = Kind::Exit as u8;
+    const DATAGRAM: u8 = Kind::Datagram as u8;
     match bytes.first() {
         Some(&SEGMENT) => {
             let (segment, rest) = read::<Segment>(bytes)?;
@@ -56,6 +59,11 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         Some(&CLOSED) => Ok(Event::Closed(read::<Closed>(bytes)?.0)),
         Some(&EXEC) => Ok(Event::Exec(read::<Exec>(bytes)?.0)),
         Some(&EXIT) => Ok(Event::Exit(read::<Exit>(bytes)?.0)),
+        Some(&DATAGRAM) => {
+            let (datagram, rest) = read::<Datagram>(bytes)?;
+            let payload = rest.get(..usize::from(datagram.captured)).ok_or(DecodeError::Truncated)?;
+            Ok(Event::Datagram(datagram, payload))
+        }
         Some(&kind) => Err(DecodeError::UnknownKind(kind)),
         None => Err(DecodeError::Truncated),
     }
@@ -78,8 +86,10 @@ pub fn time_of(bytes: &[u8]) -> Option<u64> {
 #[must_use]
 pub fn length_of(bytes: &[u8]) -> usize {
     const SEGMENT: u8 = Kind::Segment as u8;
+    const DATAGRAM: u8 = Kind::Datagram as u8;
     match bytes {
         [SEGMENT, _, a, b, ..] => size_of::<Segment>() + usize::from(u16::from_ne_bytes([*a, *b])),
+        [DATAGRAM, _, a, b, ..] => size_of::<Datagram>() + usize::from(u16::from_ne_bytes([*a, *b])),
         _ => bytes.len(),
     }
 }

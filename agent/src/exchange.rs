@@ -1,6 +1,6 @@
 //! The finished request: what a protocol makes of two streams, and all that metrics, spans and printers read.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use crate::time::Nanos;
 
@@ -120,6 +120,26 @@ impl Details {
     }
 }
 
+/// What a connection has met with so far, as its segments tell; wraps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// Bytes received before bytes that precede them.
+    pub out_of_order: u32,
+}
+
+/// The connection under an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    /// Smoothed round-trip time at the exchange's end.
+    pub round_trip: Option<Duration>,
+    /// What the connection met with during the exchange.
+    pub met: Counters,
+    /// The connection's age when the exchange began, if its beginning was seen.
+    pub age: Option<Duration>,
+}
+
 /// One request and what became of it, as one socket saw it.
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
@@ -155,6 +175,10 @@ pub struct Exchange {
     pub peer: Option<SocketAddr>,
     /// Process that owns the socket; 0: not known.
     pub pid: u32,
+    /// The connection under it.
+    pub transport: Transport,
+    /// What the connection had met with when it began.
+    pub began_with: Counters,
     /// Strings for people and spans.
     pub details: Details,
 }
@@ -163,7 +187,7 @@ impl Exchange {
     /// First byte of the request to last byte of the answer (or to the end, for an exchange without one); `None`
     /// where an end was not seen. The value of `http.{server,client}.request.duration`.
     #[must_use]
-    pub fn duration(&self) -> Option<std::time::Duration> {
+    pub fn duration(&self) -> Option<Duration> {
         let first = self.times.request_first?;
         let last = self.times.response_last?;
         Some(last.since(first))

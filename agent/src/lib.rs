@@ -12,6 +12,7 @@ pub mod export;
 pub mod flow;
 pub mod identity;
 pub mod merge;
+pub mod net;
 pub mod pipeline;
 pub mod probe;
 pub mod protocol;
@@ -19,6 +20,7 @@ pub mod reader;
 pub mod record;
 pub mod red;
 pub mod semconv;
+pub mod sinks;
 #[cfg(test)]
 mod testing;
 pub mod time;

@@ -3,20 +3,21 @@
 
 use std::sync::Arc;
 
-use redtap_ebpf::Hint;
+use redtap_ebpf::{Hint, Totals, UdpCounts, UdpKey};
 
 use crate::{
     decode::{self, Event},
-    exchange::{Exchange, StreamEnd},
     export::print::Printer,
-    flow::{Delivery, Table},
+    flow::Table,
     identity::{Identities, ServiceId},
+    net::{self, Want},
     red,
+    sinks::Sinks,
     time::{Nanos, WallOffset},
 };
 
 /// Records by kind, in the order of their label values.
-const KINDS: [&str; 5] = ["segment", "opened", "closed", "exec", "exit"];
+const KINDS: [&str; 6] = ["segment", "opened", "closed", "exec", "exit", "datagram"];
 
 /// What the kernel is to be told of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,31 +37,16 @@ pub struct Lines {
     pub count: u64,
 }
 
-/// Everything behind the flow table.
-pub struct Sinks {
-    /// Names of processes.
-    pub identities: Identities,
-    /// Metrics.
-    pub registry: red::Registry,
-    /// Changes to tell the kernel; the owner takes them.
-    pub hints: Vec<HintChange>,
-    /// What was printed; the owner takes it.
-    pub lines: Lines,
-    printer: Option<Printer>,
-    wall: WallOffset,
-    /// The agent's own process, whose exchanges are left out; 0: none are.
-    own_pid: u32,
-    now: Nanos,
-}
-
 /// How the pipeline is set up.
 pub struct Options {
-    /// The flow table.
-    pub table: Table,
     /// Names of processes.
     pub identities: Identities,
-    /// Metrics.
+    /// Metrics of requests.
     pub registry: red::Registry,
+    /// Metrics of connections.
+    pub net: net::Registry,
+    /// Names of addresses at most.
+    pub names: usize,
     /// Prints each exchange.
     pub printer: Option<Printer>,
     /// The wall clock's distance from the records' clock.
@@ -82,22 +68,8 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline with nothing in it.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        Self {
-            table: options.table,
-            sinks: Sinks {
-                identities: options.identities,
-                registry: options.registry,
-                hints: Vec::new(),
-                lines: Lines::default(),
-                printer: options.printer,
-                wall: options.wall,
-                own_pid: options.own_pid,
-                now: Nanos(0),
-            },
-            kinds: [0; KINDS.len()],
-            malformed: 0,
-        }
+    pub fn new(options: Options, table: Table) -> Self {
+        Self { table, sinks: Sinks::new(options), kinds: [0; KINDS.len()], malformed: 0 }
     }
 
     /// Takes one record.
@@ -127,6 +99,11 @@ impl Pipeline {
                 self.kinds[4] += 1;
                 sinks.identities.exit(&exit);
             }
+            Ok(Event::Datagram(datagram, payload)) => {
+                self.kinds[5] += 1;
+                sinks.now = Nanos(datagram.time);
+                sinks.datagram(&datagram, payload);
+            }
             Err(_) => self.malformed += 1,
         }
     }
@@ -141,7 +118,24 @@ impl Pipeline {
     pub fn expire(&mut self, now: Nanos) {
         self.sinks.now = now;
         self.sinks.identities.sweep(now);
+        self.sinks.expire_lookups(now);
         self.table.expire(now, &mut self.sinks);
+    }
+
+    /// What the kernel says that a connection has carried, of which no record tells.
+    pub fn live(&mut self, cookie: u64, totals: &Totals) -> bool {
+        self.table.live(cookie, totals)
+    }
+
+    /// Datagrams that passed between a socket and a peer since the last time.
+    pub fn datagrams(&mut self, key: &UdpKey, counts: &UdpCounts) {
+        self.sinks.datagrams(key, counts);
+    }
+
+    /// Tells what connections have carried until now.
+    pub fn tell_progress(&mut self, now: Nanos) {
+        self.sinks.now = now;
+        self.table.tell_progress(&mut self.sinks);
     }
 
     /// The end: what is finished and waits is told.
@@ -161,61 +155,10 @@ impl Pipeline {
         self.malformed
     }
 
-    /// A copy of all metrics.
+    /// A copy of all metrics: of requests, and of connections as far as they are wanted.
     #[must_use]
-    pub fn snapshot(&self) -> red::Snapshot {
-        let identities = &self.sinks.identities;
-        self.sinks.registry.snapshot(|service: ServiceId| -> Arc<str> { identities.name_arc(service) })
-    }
-}
-
-impl Sinks {
-    /// The wall clock may have been set.
-    pub const fn set_wall(&mut self, wall: WallOffset) {
-        self.wall = wall;
-    }
-
-    fn service(&mut self, pid: u32, comm: &[u8; 16]) -> ServiceId {
-        self.identities.service_of(pid, comm, self.now)
-    }
-}
-
-impl Delivery for Sinks {
-    fn exchange(&mut self, exchange: &Exchange, comm: &[u8; 16]) {
-        if self.own_pid != 0 && exchange.pid == self.own_pid {
-            return;
-        }
-        let service = self.service(exchange.pid, comm);
-        self.registry.record(exchange, service);
-        if let Some(printer) = &mut self.printer {
-            let name = if service == ServiceId::UNKNOWN { "" } else { self.identities.name(service) };
-            // Writing to memory does not fail.
-            let _ = printer.exchange(exchange, name, self.wall, &mut self.lines.bytes);
-            self.lines.count += 1;
-        }
-    }
-
-    fn stream_opened(&mut self, stream: &StreamEnd, comm: &[u8; 16]) {
-        let service = self.service(stream.pid, comm);
-        self.registry.stream_opened(stream.kind, stream.role, service);
-    }
-
-    fn stream_closed(&mut self, stream: &StreamEnd, comm: &[u8; 16]) {
-        let service = self.service(stream.pid, comm);
-        self.registry.stream_closed(stream, service);
-        if let Some(printer) = &mut self.printer {
-            let name = if service == ServiceId::UNKNOWN { "" } else { self.identities.name(service) };
-            // Writing to memory does not fail.
-            let _ = printer.stream(stream, name, self.wall, &mut self.lines.bytes);
-            self.lines.count += 1;
-        }
-    }
-
-    fn hint(&mut self, cookie: u64, hint: Hint, first: bool) {
-        self.hints.push(HintChange::Set(cookie, hint, first));
-    }
-
-    fn forget_hint(&mut self, cookie: u64) {
-        self.hints.push(HintChange::Forget(cookie));
+    pub fn snapshot(&self, want: Want) -> (red::Snapshot, net::Snapshot) {
+        let names = |service: ServiceId| -> Arc<str> { self.sinks.identities.name_arc(service) };
+        (self.sinks.registry.snapshot(names), self.sinks.net.snapshot(names, want))
     }
 }

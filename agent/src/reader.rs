@@ -15,6 +15,7 @@ use rustix::process::setpriority_process;
 
 use crate::{
     decode,
+    exchange::Role,
     export::{
         agent::{AgentSnapshot, DropUnit, Dropped, Flows, Program, ProgramRun, Table},
         page::{Page, PageRequests},
@@ -23,7 +24,7 @@ use crate::{
     identity::host,
     merge::Merge,
     pipeline::{HintChange, Lines, Pipeline},
-    probe::{Hints, Intake, KernelStats, Probes, Rings, State, diag, log::KernelLog},
+    probe::{Datagrams, Hints, Intake, KernelStats, Live, Probes, Rings, State, diag, log::KernelLog},
     record::{Frame, Writer},
     time::Nanos,
 };
@@ -41,6 +42,12 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// How often all connections are looked at.
 const EXPIRE: Duration = Duration::from_secs(1);
 
+/// How often the kernel is asked what connections have carried of which no record tells, if nobody asks for a page.
+const LIVE: Duration = Duration::from_secs(5);
+
+/// And how often at most, however many pages are asked for.
+const LIVE_AT_MOST: Duration = Duration::from_millis(200);
+
 /// Scheduling priority of the thread, as nice(2) counts.
 const NICE: i32 = -10;
 
@@ -54,6 +61,10 @@ pub struct Reader {
     pub hints: Hints,
     /// The kernel half of the books.
     pub stats: KernelStats,
+    /// What flows have carried of which no record tells.
+    pub live: Live,
+    /// Who talked to whom by UDP.
+    pub datagrams: Datagrams,
     /// The other half.
     pub pipeline: Pipeline,
     /// Who asks for pages.
@@ -75,6 +86,7 @@ struct Turn {
     merge: Merge,
     swept: Nanos,
     expired: Nanos,
+    asked_live: Nanos,
     lines_dropped: u64,
 }
 
@@ -106,7 +118,13 @@ impl Reader {
     /// When the recording cannot be written.
     pub fn run(mut self) -> io::Result<()> {
         let now = host::monotonic_now();
-        let mut turn = Turn { merge: Merge::new(self.rings.len()), swept: now, expired: now, lines_dropped: 0 };
+        let mut turn = Turn {
+            merge: Merge::new(self.rings.len()),
+            swept: now,
+            expired: now,
+            asked_live: now,
+            lines_dropped: 0,
+        };
         // The reader must run when the host is busiest: what it does not read in time is lost. It uses a small part of
         // a CPU, so that nobody waits for it long.
         if let Err(error) = setpriority_process(None, NICE) {
@@ -152,6 +170,16 @@ impl Reader {
             turn.expired = now;
             self.pipeline.sinks.set_wall(host::boot_offset());
             self.pipeline.expire(now);
+            self.datagrams.turn(now);
+        }
+        if let Err(error) = self.datagrams.take_out(now, |key, counts| self.pipeline.datagrams(key, counts)) {
+            tracing::debug!(%error, "cannot read the table of datagrams");
+        }
+        let request = self.pages.try_recv();
+        let patience = if request.is_some() || stopping { LIVE_AT_MOST } else { LIVE };
+        if now.since(turn.asked_live) >= patience {
+            turn.asked_live = now;
+            self.ask_live(now);
         }
         if stopping {
             self.pipeline.stop();
@@ -164,11 +192,31 @@ impl Reader {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        while let Some(request) = self.pages.try_recv() {
-            let page = Page { red: self.pipeline.snapshot(), agent: self.agent_snapshot(turn) };
-            request.answer(page);
+        let mut next = request;
+        while let Some(request) = next {
+            let (red, net) = self.pipeline.snapshot(request.want());
+            request.answer(Page { red, net, agent: self.agent_snapshot(turn) });
+            next = self.pages.try_recv();
         }
         Ok(())
+    }
+
+    /// Asks the kernel what connections have carried of which no record tells, and tells what all have.
+    fn ask_live(&mut self, now: Nanos) {
+        let mut unknown = Vec::new();
+        let read = self.live.read(|cookie, totals| {
+            if !self.pipeline.live(cookie, totals) {
+                unknown.push(cookie);
+            }
+        });
+        if let Err(error) = read {
+            tracing::debug!(%error, "cannot read the live totals");
+        }
+        // Their end was lost, or they were forgotten for want of room.
+        for cookie in unknown {
+            self.live.remove(cookie);
+        }
+        self.pipeline.tell_progress(now);
     }
 
     fn drain(&mut self, merge: &mut Merge) -> io::Result<()> {
@@ -185,8 +233,10 @@ impl Reader {
             tracing::warn!(%failure, "not all connections that were open before could be listed");
         }
         let mut entered = 0_usize;
+        let now = host::monotonic_now();
         for socket in pass.sockets.iter().filter(|socket| socket.state != diag::state::LISTEN) {
-            self.pipeline.table.existing(socket.cookie, socket.local, socket.peer, socket.pid);
+            let role = if pass.listeners.accepted(socket) { Role::Server } else { Role::Client };
+            self.pipeline.table.existing(socket.cookie, socket.local, socket.peer, socket.pid, role, now);
             entered += 1;
         }
         tracing::info!(connections = entered, namespaces = pass.namespaces, "connections open before the agent");
@@ -200,6 +250,9 @@ impl Reader {
             }
         }
         self.hints.publish();
+        for cookie in self.pipeline.sinks.not_live.drain(..) {
+            self.live.remove(cookie);
+        }
     }
 
     fn hand_on_lines(&mut self, turn: &mut Turn) {
@@ -219,7 +272,7 @@ impl Reader {
         let kernel = self.stats.read();
         let pipeline = &self.pipeline;
         let counts = pipeline.table.counts();
-        let [(_, undecided), (_, http), (_, opaque), (_, stream)] = pipeline.table.classes();
+        let [(_, undecided), (_, http), (_, opaque), (_, stream), (_, tls), (_, dns)] = pipeline.table.classes();
         let settled = counts.parsed + counts.opaque + counts.early_unclaimed;
         let (processes, services) = (pipeline.sinks.identities.processes(), pipeline.sinks.identities.services());
         let (hints, hints_refused) = self.hints.counts();
@@ -230,7 +283,7 @@ impl Reader {
             pending: kernel.shipped.saturating_sub(settled),
             records: pipeline.kinds(),
             late: turn.merge.late(),
-            flows: Flows { http, undecided, opaque, stream },
+            flows: Flows { http, undecided, opaque, stream, tls, dns },
             opened: counts.opened,
             closed: counts.closed,
             evicted: counts.evicted,
@@ -239,11 +292,20 @@ impl Reader {
                 Dropped { unit: DropUnit::Record, reason: "malformed", count: pipeline.malformed() },
                 Dropped { unit: DropUnit::Exchange, reason: "print_queue_full", count: turn.lines_dropped },
                 Dropped { unit: DropUnit::Event, reason: "hints_full", count: hints_refused },
+                Dropped {
+                    unit: DropUnit::Record,
+                    reason: "dns_malformed",
+                    count: pipeline.sinks.messages_malformed,
+                },
+                Dropped { unit: DropUnit::Record, reason: "dns_lost", count: kernel.messages_lost },
+                Dropped { unit: DropUnit::Event, reason: "datagrams_untold", count: kernel.datagrams_untold },
             ],
             tables: vec![
                 table("flows", pipeline.table.len(), pipeline.table.limit()),
                 table("processes", processes.entries, processes.limit),
                 table("services", services.entries, services.limit),
+                table("address_names", pipeline.sinks.names.len(), pipeline.sinks.names.limit()),
+                table("lookups", pipeline.sinks.lookups.len(), pipeline.sinks.lookups.limit()),
                 Table { name: "hints", entries: hints, limit: Hints::LIMIT },
             ],
             programs: self.programs(),

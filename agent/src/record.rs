@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use crate::time::{Nanos, WallOffset};
 
 /// The first bytes of a file; the last but one is the format's version.
-const MAGIC: [u8; 8] = *b"REDTAP\x01\n";
+const MAGIC: [u8; 8] = *b"REDTAP\x02\n";
 
 const HEADER: usize = MAGIC.len() + 8 + 4;
 const FRAME: usize = 8;

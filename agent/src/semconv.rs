@@ -3,7 +3,8 @@
 //! The names of `http.*`, `url.*`, `server.*`, `network.*`, `service.*`, `process.*` and `error.type` are those of the
 //! OpenTelemetry semantic conventions (v1.44); those of `redtap.*` are ours. Prometheus names follow the
 //! `UnderscoreEscapingWithSuffixes` translation of the OpenTelemetry specification ("Prometheus and OpenMetrics
-//! compatibility"), which a test below applies to each.
+//! compatibility"), which a test below applies to each. Names of `traces_*`, and their labels, are those of Grafana Tempo's
+//! metrics generator, which Grafana reads.
 
 use std::fmt;
 
@@ -123,6 +124,44 @@ attributes! {
     PROGRAM = "redtap.program", "program";
     /// Version of the agent.
     VERSION = "redtap.version", "version";
+    /// The other end of a connection: a service, a name, or the class of its address.
+    PEER = "redtap.peer", "peer";
+    /// Why a connection did not come about.
+    CAUSE = "redtap.cause", "cause";
+    /// Name that was asked for.
+    DNS_QUESTION_NAME = "dns.question.name", "dns_question_name";
+    /// Version of TLS.
+    TLS_PROTOCOL_VERSION = "tls.protocol.version", "tls_protocol_version";
+    /// Cipher suite, by its name in the IANA registry.
+    TLS_CIPHER = "tls.cipher", "tls_cipher";
+    /// Group of the key exchange, likewise.
+    TLS_CURVE = "tls.curve", "tls_curve";
+    /// Application protocol that was agreed on in the clear.
+    TLS_NEXT_PROTOCOL = "tls.next_protocol", "tls_next_protocol";
+    /// Whether an earlier session was resumed.
+    TLS_RESUMED = "tls.resumed", "tls_resumed";
+    /// Subject of the server's certificate.
+    TLS_SERVER_SUBJECT = "tls.server.subject", "tls_server_subject";
+    /// Issuer of the server's certificate.
+    TLS_SERVER_ISSUER = "tls.server.issuer", "tls_server_issuer";
+    /// Subject of the client's certificate.
+    TLS_CLIENT_SUBJECT = "tls.client.subject", "tls_client_subject";
+    /// Issuer of the client's certificate.
+    TLS_CLIENT_ISSUER = "tls.client.issuer", "tls_client_issuer";
+    /// Whose requests an edge has (Tempo).
+    CLIENT = "client", "client";
+    /// Who answers them (Tempo).
+    SERVER = "server", "server";
+    /// Empty, or `virtual_node` where an end is none that is observed (Tempo).
+    CONNECTION_TYPE = "connection_type", "connection_type";
+    /// Service of a span (Tempo).
+    SPAN_SERVICE = "service", "service";
+    /// Name of a span (Tempo).
+    SPAN_NAME = "span_name", "span_name";
+    /// `SPAN_KIND_SERVER` or `SPAN_KIND_CLIENT` (Tempo).
+    SPAN_KIND = "span_kind", "span_kind";
+    /// `STATUS_CODE_UNSET` or `STATUS_CODE_ERROR` (Tempo).
+    STATUS_CODE = "status_code", "status_code";
 }
 
 macro_rules! metrics {
@@ -168,6 +207,66 @@ metrics! {
         "Payload bytes of streams, counted when a stream ends";
     STREAMS_DURATION = Histogram, Some("redtap.streams.duration"), "redtap_streams_duration_seconds", Seconds,
         "Life of streams, counted when a stream ends";
+    TCP_CONNECTIONS_OPENED = Counter, Some("redtap.tcp.connections.opened"), "redtap_tcp_connections_opened", One,
+        "TCP connections that came about: connected by clients, accepted by servers";
+    TCP_CONNECTIONS_ACTIVE = Gauge, Some("redtap.tcp.connections.active"), "redtap_tcp_connections_active", One,
+        "TCP connections now open";
+    TCP_CONNECTIONS_CLOSED = Counter, Some("redtap.tcp.connections.closed"), "redtap_tcp_connections_closed", One,
+        "TCP connections that ended, by how";
+    TCP_CONNECTS_FAILED = Counter, Some("redtap.tcp.connects.failed"), "redtap_tcp_connects_failed", One,
+        "TCP connections that did not come about, by why";
+    TCP_CONNECT_DURATION = Histogram, Some("redtap.tcp.connect.duration"), "redtap_tcp_connect_duration_seconds",
+        Seconds, "Time from a client's SYN to the completed handshake";
+    TCP_CONNECT_FAILED_DURATION = Histogram, Some("redtap.tcp.connect_failed.duration"),
+        "redtap_tcp_connect_failed_duration_seconds", Seconds, "Time from a client's SYN to the failure";
+    TCP_CONNECTION_DURATION = Histogram, Some("redtap.tcp.connection.duration"),
+        "redtap_tcp_connection_duration_seconds", Seconds,
+        "Life of TCP connections, counted when a connection ends";
+    TCP_BYTES = Counter, Some("redtap.tcp.bytes"), "redtap_tcp_bytes", Bytes,
+        "Distinct payload bytes of TCP connections, those open included";
+    TCP_SEGMENTS = Counter, Some("redtap.tcp.segments"), "redtap_tcp_segments", One,
+        "TCP segments with payload, repeated ones included";
+    TCP_RETRANSMITTED_SEGMENTS = Counter, Some("redtap.tcp.retransmitted_segments"),
+        "redtap_tcp_retransmitted_segments", One, "TCP segments sent again";
+    TCP_DUPLICATE_BYTES = Counter, Some("redtap.tcp.duplicate.bytes"), "redtap_tcp_duplicate_bytes", Bytes,
+        "Payload bytes that had passed before";
+    TCP_OUT_OF_ORDER_BYTES = Counter, Some("redtap.tcp.out_of_order.bytes"), "redtap_tcp_out_of_order_bytes", Bytes,
+        "Payload bytes received before bytes that precede them";
+    TCP_WINDOW_FULL = Counter, Some("redtap.tcp.window_full"), "redtap_tcp_window_full_seconds", Seconds,
+        "Time for which a receive window was full: the own one (received), the peer's (sent)";
+    TCP_ROUND_TRIP_TIME = Histogram, Some("redtap.tcp.round_trip_time"), "redtap_tcp_round_trip_time_seconds",
+        Seconds, "Smoothed round-trip times of TCP connections, as the kernel tells them from time to time";
+    UDP_BYTES = Counter, Some("redtap.udp.bytes"), "redtap_udp_bytes", Bytes, "Payload bytes of UDP datagrams";
+    UDP_PACKETS = Counter, Some("redtap.udp.packets"), "redtap_udp_packets", One, "UDP datagrams";
+    DNS_LOOKUP_DURATION = Histogram, Some("dns.lookup.duration"), "dns_lookup_duration_seconds", Seconds,
+        "Duration of DNS lookups";
+    DNS_SERVER_LOOKUP_DURATION = Histogram, Some("redtap.dns.server.lookup.duration"),
+        "redtap_dns_server_lookup_duration_seconds", Seconds, "Duration of DNS lookups that this end answers";
+    TLS_HANDSHAKES = Counter, Some("redtap.tls.handshakes"), "redtap_tls_handshakes", One,
+        "TLS handshakes, established and failed";
+    TLS_HANDSHAKES_UNOBSERVED = Counter, Some("redtap.tls.handshakes_unobserved"),
+        "redtap_tls_handshakes_unobserved", One,
+        "TLS handshakes that passed in part unseen; they are in no other metric";
+    TLS_HANDSHAKE_DURATION = Histogram, Some("redtap.tls.handshake.duration"),
+        "redtap_tls_handshake_duration_seconds", Seconds,
+        "Time from the first byte of a TLS handshake to the message that completes it";
+    TLS_CERTIFICATE_NOT_AFTER = Gauge, Some("redtap.tls.certificate.not_after_timestamp"),
+        "redtap_tls_certificate_not_after_timestamp_seconds", Seconds,
+        "End of validity of the server certificate seen last, since the epoch";
+    TLS_CLIENT_CERTIFICATE_NOT_AFTER = Gauge, Some("redtap.tls.client_certificate.not_after_timestamp"),
+        "redtap_tls_client_certificate_not_after_timestamp_seconds", Seconds,
+        "End of validity of the client certificate seen last, since the epoch";
+    SERVICE_GRAPH_REQUESTS = Counter, None, "traces_service_graph_request", One,
+        "Requests between two services";
+    SERVICE_GRAPH_FAILED = Counter, None, "traces_service_graph_request_failed", One,
+        "Requests between two services that failed";
+    SERVICE_GRAPH_SERVER = Histogram, None, "traces_service_graph_request_server_seconds", Seconds,
+        "Duration of the requests between two services as the server sees them";
+    SERVICE_GRAPH_CLIENT = Histogram, None, "traces_service_graph_request_client_seconds", Seconds,
+        "Duration of the requests between two services as the client sees them";
+    SPAN_CALLS = Counter, None, "traces_spanmetrics_calls", One, "Requests, as spans";
+    SPAN_LATENCY = Histogram, None, "traces_spanmetrics_latency", One,
+        "Duration of requests in seconds, as spans";
     EXCHANGES = Counter, Some("redtap.exchanges"), "redtap_exchanges", One,
         "Requests seen, by how they ended; the unobserved ones are in no other metric";
     SEGMENTS = Counter, Some("redtap.segments"), "redtap_segments", One,
@@ -194,6 +293,8 @@ metrics! {
         "Entries of the agent's bounded tables";
     TABLE_LIMIT = Gauge, Some("redtap.table.limit"), "redtap_table_limit", One,
         "How many entries a table may have";
+    TABLE_OVERFLOWED = Counter, Some("redtap.table.overflowed"), "redtap_table_overflowed", One,
+        "What a full table had no room for: measurements that an overflow series took, names refused, entries given up";
     SERIES = Gauge, Some("redtap.series"), "redtap_series", One,
         "Attribute sets in the request and stream metrics, by kind";
     SERIES_OVERFLOWED = Counter, Some("redtap.series.overflowed"), "redtap_series_overflowed", One,

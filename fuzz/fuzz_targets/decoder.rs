@@ -8,15 +8,17 @@ use redtap::{
     flow::{Limits, Table},
     identity::{self, Identities, Process, Replayed},
     merge::Merge,
+    net::{self, Want},
     pipeline::{Options, Pipeline},
+    protocol::Output,
     record::{Frame, Recording},
     red,
     time::{Nanos, WallOffset},
 };
 
 fn pipeline() -> Pipeline {
-    Pipeline::new(Options {
-        table: Table::new(Limits { flows: 8, request_timeout: Duration::from_secs(1) }, true),
+    let table = Table::new(Limits { flows: 8, request_timeout: Duration::from_secs(1) }, Output::new(true));
+    let options = Options {
         identities: Identities::new(Box::new(Replayed::default()), identity::Limits::default()),
         registry: red::Registry::new(red::Options {
             series_per_service: 4,
@@ -24,10 +26,22 @@ fn pipeline() -> Pipeline {
             server_addresses: 4,
             timings: true,
         }),
+        net: net::Registry::new(net::Options {
+            series_per_service: 4,
+            series_total: 8,
+            names: 4,
+            edges: 4,
+            handshakes: 4,
+            addresses: false,
+            service_graph: true,
+            span_metrics: true,
+        }),
+        names: 8,
         printer: None,
         wall: WallOffset(0),
         own_pid: 0,
-    })
+    };
+    Pipeline::new(options, table)
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -54,5 +68,5 @@ fuzz_target!(|data: &[u8]| {
     pipeline.sweep(Nanos(u64::MAX));
     pipeline.expire(Nanos(u64::MAX));
     pipeline.stop();
-    let _ = pipeline.snapshot();
+    let _ = pipeline.snapshot(Want::Graph);
 });

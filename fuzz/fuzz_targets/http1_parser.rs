@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use redtap::{
-    protocol::{Direction, End, Output, Parse, Piece, http1::Connection},
+    protocol::{Direction, End, Output, Parse, Parser as _, Piece, http1::Connection},
     time::Nanos,
 };
 

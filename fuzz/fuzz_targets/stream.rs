@@ -6,7 +6,8 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use redtap::{
     exchange::{Exchange, StreamEnd},
-    flow::{Delivery, Limits, Table},
+    flow::{CloseReason, ConnectFailure, Delivery, Limits, Link, Progress, Table},
+    protocol::{Output, dns::Heard, tls::Handshake},
     time::Nanos,
 };
 use redtap_ebpf::{Hint, Kind, Segment, segment};
@@ -14,13 +15,21 @@ use redtap_ebpf::{Hint, Kind, Segment, segment};
 struct Count(u64);
 
 impl Delivery for Count {
-    fn exchange(&mut self, _: &Exchange, _: &[u8; 16]) {
+    fn exchange(&mut self, _: &Exchange, _: &mut Link<'_>) {
         self.0 += 1;
     }
-    fn stream_opened(&mut self, _: &StreamEnd, _: &[u8; 16]) {}
-    fn stream_closed(&mut self, _: &StreamEnd, _: &[u8; 16]) {}
+    fn stream_opened(&mut self, _: &StreamEnd, _: &mut Link<'_>) {}
+    fn stream_closed(&mut self, _: &StreamEnd, _: &mut Link<'_>) {}
+    fn progress(&mut self, _: &Progress, _: &mut Link<'_>, _: bool) -> bool {
+        true
+    }
+    fn closed(&mut self, _: CloseReason, _: Nanos, _: &mut Link<'_>) {}
+    fn failed(&mut self, _: ConnectFailure, _: Nanos, _: &mut Link<'_>) {}
+    fn handshake(&mut self, _: Box<Handshake>, _: &mut Link<'_>) {}
+    fn message(&mut self, _: &Heard, _: &mut Link<'_>) {}
     fn hint(&mut self, _: u64, _: Hint, _: bool) {}
     fn forget_hint(&mut self, _: u64) {}
+    fn forget_live(&mut self, _: u64) {}
 }
 
 const FLOWS: usize = 4;
@@ -30,7 +39,7 @@ const MOST: usize = 16 << 20;
 
 fuzz_target!(|data: &[u8]| {
     let limits = Limits { flows: FLOWS, request_timeout: Duration::from_nanos(50) };
-    let mut table = Table::new(limits, true);
+    let mut table = Table::new(limits, Output::new(true));
     let mut count = Count(0);
     let mut next = [0_u32; 16];
     let mut time = 1;
@@ -59,7 +68,12 @@ fuzz_target!(|data: &[u8]| {
             pid: 1,
             tid: 1,
             srtt_us: 0,
-            retransmits: 0,
+            retransmits: u32::from(*behind),
+            out_of_order: u32::from(*before),
+            duplicate: u32::from(*shift),
+            rx_segments: u32::from(*cookie),
+            tx_segments: length,
+            cgroup: 0,
         };
         table.segment(&header, bytes, &mut count);
         if cookie & 32 != 0 {

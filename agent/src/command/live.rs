@@ -8,8 +8,10 @@ use crate::{
     export::print::Printer,
     flow::{Limits, Table},
     identity::{self, Identities, host},
+    net,
     pipeline::{self, Pipeline},
     probe::{self, Ends, Probes},
+    protocol::Output,
     red,
     time::WallOffset,
 };
@@ -49,6 +51,8 @@ pub fn load(config: &Config) -> Result<(Probes, Ends), Error> {
             BpfLog::Info => 3,
             BpfLog::Debug => 4,
         },
+        flows: u32::try_from(config.max_flows).unwrap_or(u32::MAX),
+        ephemeral_low: host::ephemeral_low(),
         measure: config.program_stats,
     };
     Ok(Probes::load(&options)?)
@@ -63,14 +67,17 @@ pub fn pipeline(
     own_pid: u32,
 ) -> Pipeline {
     let limits = Limits { flows: config.max_flows, request_timeout: config.request_timeout };
-    Pipeline::new(pipeline::Options {
-        table: Table::new(limits, printer.is_some()),
+    let output = Output::new(printer.is_some()).with_fingerprints(config.ja4);
+    let options = pipeline::Options {
         identities,
         registry: red::Registry::new(config.red()),
+        net: net::Registry::new(config.net()),
+        names: config.max_names,
         printer,
         wall,
         own_pid,
-    })
+    };
+    Pipeline::new(options, Table::new(limits, output))
 }
 
 /// Names of this host's processes.

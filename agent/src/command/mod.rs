@@ -4,6 +4,7 @@ mod check;
 mod live;
 mod replay;
 mod run;
+pub mod top;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,9 @@ pub enum Error {
     /// A recorded file.
     #[error("{0}")]
     Recording(#[from] ReadError),
+    /// The live table.
+    #[error("{0}")]
+    Top(#[from] top::Error),
     /// The reader thread has died.
     #[error("the reader thread panicked; please report this")]
     Panicked,
@@ -81,5 +85,6 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Error> {
             let config = Config::load(&replay.settings.given, variables)?;
             replay::replay(&config, &replay)
         }
+        Verb::Top(arguments) => Ok(top::top(&arguments)?),
     }
 }

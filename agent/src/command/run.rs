@@ -81,6 +81,8 @@ fn serve(
         rings: ends.rings,
         hints: ends.hints,
         stats: ends.stats,
+        live: ends.live,
+        datagrams: ends.datagrams,
         log: ends.log,
         pipeline: live::pipeline(config, identities, printer, wall, own_pid),
         pages,

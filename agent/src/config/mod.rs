@@ -21,7 +21,7 @@ pub use self::{
     setting::{SETTINGS, Setting, Task},
     value::{Choice, Rejected},
 };
-use crate::red;
+use crate::{net, red};
 
 /// What `--print` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +82,18 @@ pub struct Config {
     pub series_per_service: usize,
     /// Most series in all.
     pub series_total: usize,
+    /// Tell peers without a name by their address.
+    pub peer_addresses: bool,
+    /// Keep the graph of services and export it.
+    pub service_graph: bool,
+    /// Export the requests as metrics of spans, too.
+    pub span_metrics: bool,
+    /// Make a fingerprint of each TLS client's offer.
+    pub ja4: bool,
+    /// Most edges of the graph of connections, and of that of services.
+    pub max_edges: usize,
+    /// Most names of peers.
+    pub max_names: usize,
     /// Root of the cgroup v2 hierarchy; `None`: to be found.
     pub cgroup: Option<PathBuf>,
     /// Level of the kernel side's log.
@@ -108,6 +120,12 @@ impl Default for Config {
             max_flows: 131_072,
             series_per_service: 1000,
             series_total: 20_000,
+            peer_addresses: false,
+            service_graph: true,
+            span_metrics: false,
+            ja4: false,
+            max_edges: 10_000,
+            max_names: 16_384,
             cgroup: None,
             bpf_log: BpfLog::Off,
             program_stats: false,
@@ -189,6 +207,21 @@ impl Config {
             timings: self.timings,
         }
     }
+
+    /// What the registry of connections keeps.
+    #[must_use]
+    pub const fn net(&self) -> net::Options {
+        net::Options {
+            series_per_service: self.series_per_service,
+            series_total: self.series_total,
+            names: self.max_names,
+            edges: self.max_edges,
+            handshakes: net::HANDSHAKES,
+            addresses: self.peer_addresses,
+            service_graph: self.service_graph,
+            span_metrics: self.span_metrics,
+        }
+    }
 }
 
 impl Choice for Print {
@@ -231,7 +264,7 @@ mod tests {
             if let Some(default) = setting.default {
                 config.set(setting, default, || Origin::Flag(setting.flag())).unwrap();
             }
-            if setting.value_name.is_none() {
+            if setting.value_name.is_none() && setting.default.is_none() {
                 config.set(setting, "false", || Origin::Flag(setting.flag())).unwrap();
             }
         }
@@ -240,13 +273,14 @@ mod tests {
 
     #[test]
     fn the_stronger_source_wins() {
-        let file = "max_flows: 100\nlog: warn\ncapture_length: 1025\ntimings: true\n";
+        let file = "max_flows: 100\nlog: warn\ncapture_length: 1025\ntimings: true\nservice_graph: false\n";
         let config = merge(&[("max_flows", "300")], &[("max_flows", "200"), ("log", "error")], file).unwrap();
         let expected = Config {
             max_flows: 300,
             log: "error".to_owned(),
             capture_length: 2048,
             timings: true,
+            service_graph: false,
             ..Config::default()
         };
         assert_eq!(config, expected);

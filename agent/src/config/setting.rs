@@ -29,7 +29,7 @@ pub struct Setting {
     pub value_name: Option<&'static str>,
     /// One line of help.
     pub help: &'static str,
-    /// The default as text, if it is a value.
+    /// The default as text, if it is a value; a switch without one is off.
     pub default: Option<&'static str>,
     /// The tasks that have its flag.
     pub tasks: &'static [Task],
@@ -109,7 +109,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         key: "series_per_service",
         value_name: Some("N"),
-        help: "Most series of one service; the rest goes to its overflow series",
+        help: "Most series of one service, for each kind of series; the rest goes to its overflow series",
         default: Some("1000"),
         tasks: &[Task::Run],
         set: |config, text| count(text, 1..=1_000_000).map(|value| config.series_per_service = value),
@@ -117,10 +117,58 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         key: "series_total",
         value_name: Some("N"),
-        help: "Most series of all services together",
+        help: "Most series of all services together, for each kind of series",
         default: Some("20000"),
         tasks: &[Task::Run],
         set: |config, text| count(text, 1..=1_000_000).map(|value| config.series_total = value),
+    },
+    Setting {
+        key: "peer_addresses",
+        value_name: None,
+        help: "Tell peers without a name by their address in the metrics; else by its class, such as private or public",
+        default: None,
+        tasks: &[Task::Run],
+        set: |config, text| value::switch(text).map(|value| config.peer_addresses = value),
+    },
+    Setting {
+        key: "service_graph",
+        value_name: None,
+        help: "Export the requests between services as traces_service_graph_*, which Grafana's service map reads",
+        default: Some("true"),
+        tasks: &[Task::Run],
+        set: |config, text| value::switch(text).map(|value| config.service_graph = value),
+    },
+    Setting {
+        key: "span_metrics",
+        value_name: None,
+        help: "Export the requests as traces_spanmetrics_*, too; not beside another source of these, or they count twice",
+        default: None,
+        tasks: &[Task::Run],
+        set: |config, text| value::switch(text).map(|value| config.span_metrics = value),
+    },
+    Setting {
+        key: "ja4",
+        value_name: None,
+        help: "Make a JA4 fingerprint of what each TLS client offers",
+        default: None,
+        tasks: &[Task::Run, Task::Replay],
+        set: |config, text| value::switch(text).map(|value| config.ja4 = value),
+    },
+    Setting {
+        key: "max_edges",
+        value_name: Some("N"),
+        help: "Most edges of the graph of connections, the longest unused going first; and of the graph of services",
+        default: Some("10000"),
+        tasks: &[Task::Run],
+        set: |config, text| count(text, 1..=1_000_000).map(|value| config.max_edges = value),
+    },
+    Setting {
+        key: "max_names",
+        value_name: Some("N"),
+        help: "Most names of peers, learnt from DNS and TLS in passing",
+        default: Some("16384"),
+        tasks: &[Task::Run],
+        set: |config, text| count(text, 1..=1_000_000).map(|value| config.max_names = value),
     },
     Setting {
         key: "cgroup",

@@ -41,6 +41,10 @@ pub struct Flows {
     pub opaque: u64,
     /// Became a stream.
     pub stream: u64,
+    /// TLS.
+    pub tls: u64,
+    /// DNS over TCP.
+    pub dns: u64,
 }
 
 /// A bounded table of the agent or of the kernel side.
@@ -123,8 +127,15 @@ impl DropUnit {
 impl Flows {
     /// Each state with its count.
     #[must_use]
-    pub const fn by_state(&self) -> [(&'static str, u64); 4] {
-        [("http", self.http), ("undecided", self.undecided), ("opaque", self.opaque), ("stream", self.stream)]
+    pub const fn by_state(&self) -> [(&'static str, u64); 6] {
+        [
+            ("http", self.http),
+            ("undecided", self.undecided),
+            ("opaque", self.opaque),
+            ("stream", self.stream),
+            ("tls", self.tls),
+            ("dns", self.dns),
+        ]
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way out: `/metrics`, the other pages, and lines on standard output.
 
 pub mod agent;
+pub mod graph;
 pub mod http;
 pub mod page;
 pub mod print;

@@ -14,7 +14,8 @@ use tokio::{
 };
 
 use super::agent::AgentSnapshot;
-use crate::red;
+pub use crate::net::Want;
+use crate::{net, red};
 
 /// Scrapes that may be under way at once; the others wait.
 pub const MAX_SCRAPES: usize = 8;
@@ -27,6 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Page {
     /// Requests and streams.
     pub red: red::Snapshot,
+    /// Connections.
+    pub net: net::Snapshot,
     /// The agent's own.
     pub agent: AgentSnapshot,
 }
@@ -59,7 +62,10 @@ pub struct PageRequests {
 
 /// A request for a page; dropped, it is refused.
 #[derive(Debug)]
-pub struct PageRequest(oneshot::Sender<Page>);
+pub struct PageRequest {
+    want: Want,
+    answer: oneshot::Sender<Page>,
+}
 
 /// Both ends.
 #[must_use]
@@ -73,15 +79,15 @@ pub fn channel() -> (PageSource, PageRequests) {
 }
 
 impl PageSource {
-    /// The page as the reader makes it now. The permit is one of [`MAX_SCRAPES`]; hold it as long as the page.
+    /// The page as the reader makes it now, with what is wanted on it. The permit is one of [`MAX_SCRAPES`]; hold it as long as the page.
     ///
     /// # Errors
     /// If the reader is gone, or there is no page within [`PATIENCE`].
-    pub async fn page(&self) -> Result<(Page, OwnedSemaphorePermit), PageError> {
+    pub async fn page(&self, want: Want) -> Result<(Page, OwnedSemaphorePermit), PageError> {
         let asked = async {
             let permit = Arc::clone(&self.room).acquire_owned().await.map_err(|_| PageError::Stopped)?;
-            let (sender, receiver) = oneshot::channel();
-            self.requests.send(PageRequest(sender)).await.map_err(|_| PageError::Stopped)?;
+            let (answer, receiver) = oneshot::channel();
+            self.requests.send(PageRequest { want, answer }).await.map_err(|_| PageError::Stopped)?;
             let page = receiver.await.map_err(|_| PageError::Stopped)?;
             Ok((page, permit))
         };
@@ -106,7 +112,7 @@ impl PageRequests {
     pub fn try_recv(&mut self) -> Option<PageRequest> {
         loop {
             let request = self.requests.try_recv().ok()?;
-            if !request.0.is_closed() {
+            if !request.answer.is_closed() {
                 return Some(request);
             }
         }
@@ -119,9 +125,15 @@ impl PageRequests {
 }
 
 impl PageRequest {
+    /// What is to be on the page.
+    #[must_use]
+    pub const fn want(&self) -> Want {
+        self.want
+    }
+
     /// Answers. An asker that went away meanwhile is none of the reader's concern.
     pub fn answer(self, page: Page) {
-        drop(self.0.send(page));
+        drop(self.answer.send(page));
     }
 }
 
@@ -140,6 +152,7 @@ mod tests {
             let reader = async {
                 loop {
                     if let Some(request) = requests.try_recv() {
+                        assert_eq!(request.want(), Want::Graph);
                         let agent = AgentSnapshot { late: 7, ..AgentSnapshot::default() };
                         request.answer(Page { agent, ..Page::default() });
                         break;
@@ -147,7 +160,7 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
             };
-            let (page, ()) = tokio::join!(source.page(), reader);
+            let (page, ()) = tokio::join!(source.page(Want::Graph), reader);
             assert_eq!(page.map(|(page, _)| page.agent.late).ok(), Some(7));
         });
     }
@@ -156,13 +169,13 @@ mod tests {
     fn a_reader_that_does_not_answer_is_late_and_one_that_ended_has_stopped() {
         let (source, requests) = channel();
         paused().block_on(async {
-            assert_eq!(source.page().await.err(), Some(PageError::Late));
+            assert_eq!(source.page(Want::Metrics).await.err(), Some(PageError::Late));
             // The request channel fills up with what nobody takes; waiting for room is bounded likewise.
             for _ in 0..2 * MAX_SCRAPES {
-                assert_eq!(source.page().await.err(), Some(PageError::Late));
+                assert_eq!(source.page(Want::Metrics).await.err(), Some(PageError::Late));
             }
             drop(requests);
-            assert_eq!(source.page().await.err(), Some(PageError::Stopped));
+            assert_eq!(source.page(Want::Metrics).await.err(), Some(PageError::Stopped));
             assert!(!source.is_alive());
         });
     }

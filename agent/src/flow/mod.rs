@@ -1,12 +1,18 @@
 //! Connections by socket cookie: which segments belong to which stream, and which protocol reads it.
 
 mod connection;
+mod delivery;
+mod ending;
+mod pairs;
 mod stream;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Class, Flow, Verdict};
+pub use connection::{Flow, Progress, Tags, Verdict};
+pub use delivery::{Delivery, Link};
+pub use ending::{CLOSE_REASONS, CONNECT_FAILURES, CloseReason, ConnectFailure};
+pub use pairs::{Owner, Pairs};
 pub use stream::{Stream, Window};
-pub use table::{Counts, Delivery, Limits, Table};
+pub use table::{Counts, Limits, Table};

@@ -2,7 +2,7 @@
 //! what is missing told to the parser.
 
 use crate::{
-    protocol::{Direction, Output, Parse, Piece, http1::Connection},
+    protocol::{Direction, Output, Parse, Parser, Piece},
     time::Nanos,
 };
 
@@ -63,6 +63,8 @@ impl Held {
 /// One direction.
 #[derive(Default)]
 pub struct Stream {
+    /// Position of the first byte seen.
+    origin: u64,
     /// Position of the first byte the parser has not used.
     next: u64,
     /// Position after the last byte known to have passed.
@@ -92,6 +94,7 @@ impl Stream {
     pub fn start(&mut self, seq: u32) {
         self.started = true;
         self.next = (1 << 32) | u64::from(seq);
+        self.origin = self.next;
         self.end = self.next;
         self.skip_to = self.next;
     }
@@ -106,6 +109,12 @@ impl Stream {
     #[must_use]
     pub const fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Bytes known to have passed.
+    #[must_use]
+    pub const fn passed(&self) -> u64 {
+        self.end.saturating_sub(self.origin)
     }
 
     /// Position before which the parser needs nothing.
@@ -170,7 +179,7 @@ impl Stream {
         &mut self,
         direction: Direction,
         window: &Window<'_>,
-        parser: &mut Connection,
+        parser: &mut dyn Parser,
         output: &mut Output,
     ) -> Fed {
         let mut fed = self.feed_one(direction, window, parser, output);
@@ -184,7 +193,7 @@ impl Stream {
     }
 
     /// Gives a hole up: what waited is handed to the parser as it is.
-    pub fn release(&mut self, direction: Direction, parser: &mut Connection, output: &mut Output) -> Fed {
+    pub fn release(&mut self, direction: Direction, parser: &mut dyn Parser, output: &mut Output) -> Fed {
         let mut fed = Fed::Parsed;
         while fed == Fed::Parsed
             && let Some((_, index)) = self.earliest_held()
@@ -221,7 +230,7 @@ impl Stream {
     }
 
     /// The other side speaks: bytes that passed uncaptured will not come any more.
-    pub fn settle(&mut self, direction: Direction, parser: &mut Connection, output: &mut Output) {
+    pub fn settle(&mut self, direction: Direction, parser: &mut dyn Parser, output: &mut Output) {
         let captured = self.next + self.buffer.len() as u64;
         if self.end > captured && self.end > self.skip_to {
             self.gap(direction, self.end, parser, output);
@@ -229,14 +238,14 @@ impl Stream {
     }
 
     /// The other side speaks after a loss: the rest of what the parser has begun to read will not come any more.
-    pub fn give_up_rest(&mut self, direction: Direction, parser: &mut Connection, output: &mut Output) {
+    pub fn give_up_rest(&mut self, direction: Direction, parser: &mut dyn Parser, output: &mut Output) {
         if !self.buffer.is_empty() {
             let captured = self.next + self.buffer.len() as u64;
             self.gap(direction, captured, parser, output);
         }
     }
 
-    fn gap(&mut self, direction: Direction, to: u64, parser: &mut Connection, output: &mut Output) {
+    fn gap(&mut self, direction: Direction, to: u64, parser: &mut dyn Parser, output: &mut Output) {
         let buffer = std::mem::take(&mut self.buffer);
         let piece =
             Piece { at: self.next, bytes: &buffer, first: self.first, last: self.first, ends_segment: false };
@@ -248,7 +257,7 @@ impl Stream {
         &mut self,
         direction: Direction,
         window: &Window<'_>,
-        parser: &mut Connection,
+        parser: &mut dyn Parser,
         output: &mut Output,
     ) -> Fed {
         let segment = self.position(window.seq);
@@ -293,7 +302,7 @@ impl Stream {
         fresh: &[u8],
         time: Nanos,
         ends_segment: bool,
-        parser: &mut Connection,
+        parser: &mut dyn Parser,
         output: &mut Output,
     ) -> Fed {
         let buffered = !self.buffer.is_empty();
@@ -382,7 +391,7 @@ impl Stream {
     pub fn replay(
         &mut self,
         direction: Direction,
-        parser: &mut Connection,
+        parser: &mut dyn Parser,
         output: &mut Output,
         now: Nanos,
     ) -> Fed {

@@ -3,12 +3,17 @@
 use std::{net::SocketAddr, time::Duration};
 
 use hashbrown::HashMap;
-use redtap_ebpf::{Closed, Hint, Opened, Role, Segment, segment, tcp};
+use redtap_ebpf::{Closed, Opened, Role, Segment, Totals, closed, segment, tcp};
 
-use super::connection::{Class, Flow, Verdict};
+use super::{
+    connection::{Flow, Verdict},
+    delivery::{Delivery, Link},
+    ending::{CloseReason, ConnectFailure},
+    pairs::{Owner, Pairs},
+};
 use crate::{
-    exchange::{Exchange, Role as Side, StreamEnd},
-    protocol::{Output, StreamBounds},
+    exchange::{Counters, Role as Side, StreamEnd, Transport},
+    protocol::{Class, Output, StreamBounds},
     time::Nanos,
 };
 
@@ -39,20 +44,6 @@ const IDLE_TIME: Duration = Duration::from_secs(3600);
 /// Connections looked at for one to forget when the table is full.
 const SAMPLE: usize = 32;
 
-/// Who reads what the table delivers.
-pub trait Delivery {
-    /// A finished exchange, with all that is known of its connection; `comm` names the connecting thread.
-    fn exchange(&mut self, exchange: &Exchange, comm: &[u8; 16]);
-    /// A stream opened.
-    fn stream_opened(&mut self, stream: &StreamEnd, comm: &[u8; 16]);
-    /// A stream ended.
-    fn stream_closed(&mut self, stream: &StreamEnd, comm: &[u8; 16]);
-    /// The kernel should know this of a flow; `first` if it was told nothing of it before.
-    fn hint(&mut self, cookie: u64, hint: Hint, first: bool);
-    /// The kernel need not know of this flow any more.
-    fn forget_hint(&mut self, cookie: u64);
-}
-
 /// What the table counts; never decreases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -80,6 +71,7 @@ struct Early {
 /// Connections by socket cookie.
 pub struct Table {
     flows: HashMap<u64, Box<Flow>>,
+    pairs: Pairs,
     early: Vec<Early>,
     parked: Vec<u64>,
     output: Output,
@@ -88,21 +80,31 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table; `details` keeps the strings that only spans and printers need.
+    /// An empty table; its parsers keep what `output` says.
     #[must_use]
-    pub fn new(limits: Limits, details: bool) -> Self {
+    pub fn new(limits: Limits, output: Output) -> Self {
         Self {
             flows: HashMap::new(),
+            pairs: Pairs::default(),
             early: Vec::new(),
             parked: Vec::new(),
-            output: Output::new(details),
+            output,
             limits,
             counts: Counts::default(),
         }
     }
 
-    /// A connection that was open before the agent came; what the kernel has told of it meanwhile stands.
-    pub fn existing(&mut self, cookie: u64, local: SocketAddr, peer: SocketAddr, pid: u32) {
+    /// A connection that was open before the agent came; what the kernel has told of it meanwhile stands. `role` is
+    /// told by who listens.
+    pub fn existing(
+        &mut self,
+        cookie: u64,
+        local: SocketAddr,
+        peer: SocketAddr,
+        pid: u32,
+        role: Side,
+        now: Nanos,
+    ) {
         if !self.flows.contains_key(&cookie) {
             if self.flows.len() >= self.limits.flows {
                 return;
@@ -110,10 +112,14 @@ impl Table {
             self.counts.opened += 1;
         }
         let flow = self.flows.entry(cookie).or_default();
-        flow.local.get_or_insert(local);
-        flow.peer.get_or_insert(peer);
+        if flow.local.is_none() {
+            (flow.local, flow.peer) = (Some(local), Some(peer));
+            self.pairs.opened(local, peer, cookie, Owner { pid, comm: flow.comm });
+        }
+        flow.account.existing(role, now);
         if flow.pid == 0 {
             flow.pid = pid;
+            self.pairs.owned(local, peer, cookie, Owner { pid, comm: flow.comm });
         }
     }
 
@@ -127,22 +133,30 @@ impl Table {
             }
             return;
         }
-        if !self.flows.contains_key(&header.cookie) {
-            self.make_room(Nanos(header.time), delivery);
-            self.counts.opened += 1;
-            self.flows.insert(header.cookie, Box::default());
-        }
-        let Some(flow) = self.flows.get_mut(&header.cookie) else { return };
+        let flow = match self.flows.get_mut(&header.cookie) {
+            Some(flow) => flow,
+            None => {
+                self.make_room(Nanos(header.time), delivery);
+                self.counts.opened += 1;
+                self.flows.entry(header.cookie).or_default()
+            }
+        };
         if header.acked != 0 {
-            release(flow, Some(Nanos(header.acked)), header.cookie, &mut self.output, delivery);
+            release(flow, Some(Nanos(header.acked)), header.cookie, &mut self.output, &self.pairs, delivery);
         }
+        let pid = flow.pid;
         let verdict = flow.segment(header, bytes, &mut self.output);
         count(&mut self.counts, verdict);
+        if flow.pid != pid
+            && let (Some(local), Some(peer)) = (flow.local, flow.peer)
+        {
+            self.pairs.owned(local, peer, header.cookie, Owner { pid: flow.pid, comm: flow.comm });
+        }
         if let Some(hint) = flow.hint() {
             delivery.hint(header.cookie, hint, !flow.hinted);
             flow.hinted = true;
         }
-        deliver(header.cookie, flow, &mut self.output, &mut self.parked, delivery);
+        deliver(header.cookie, flow, &mut self.output, &mut self.parked, &self.pairs, delivery);
     }
 
     /// A connection appears; payload that came before its socket is claimed.
@@ -154,24 +168,51 @@ impl Table {
         let flow = self.flows.entry(opened.cookie).or_default();
         flow.touched = Nanos(opened.time);
         flow.opened(opened);
+        if let (Some(local), Some(peer)) = (flow.local, flow.peer) {
+            self.pairs.opened(local, peer, opened.cookie, Owner { pid: flow.pid, comm: flow.comm });
+        }
         if opened.role == Role::Passive as u8 && !self.early.is_empty() {
             self.claim_early(opened, delivery);
         }
     }
 
-    /// A connection ends.
+    /// A connection ends, or a connect fails.
     pub fn closed(&mut self, closed: &Closed, delivery: &mut impl Delivery) {
+        if closed.flags & closed::LIVE != 0 {
+            delivery.forget_live(closed.cookie);
+        }
         let Some(mut flow) = self.flows.remove(&closed.cookie) else { return };
         let acked = (closed.acked != 0).then_some(Nanos(closed.acked));
-        release(&mut flow, acked, closed.cookie, &mut self.output, delivery);
+        release(&mut flow, acked, closed.cookie, &mut self.output, &self.pairs, delivery);
         let verdict = flow.closed(closed, &mut self.output);
-        self.finish(closed.cookie, &mut flow, verdict, delivery);
+        let ended = match ConnectFailure::of(closed) {
+            Some(cause) if flow.account.role == Some(Side::Client) => Ended::Failed(cause),
+            _ => Ended::Closed(CloseReason::of(closed)),
+        };
+        self.finish(closed.cookie, &mut flow, verdict, ended, Nanos(closed.time), delivery);
+    }
+
+    /// What the kernel says that a connection has carried, of which no record tells. `false`: the connection is not
+    /// known.
+    pub fn live(&mut self, cookie: u64, totals: &Totals) -> bool {
+        match self.flows.get_mut(&cookie) {
+            Some(flow) => flow.account.totals(totals),
+            None => return false,
+        }
+        true
+    }
+
+    /// Tells what connections have carried since the last time.
+    pub fn tell_progress(&mut self, delivery: &mut impl Delivery) {
+        for (cookie, flow) in &mut self.flows {
+            progress(*cookie, flow, false, &self.pairs, delivery);
+        }
     }
 
     /// Tells what has waited long enough at `now`: finished exchanges without an acknowledgement, requests without
     /// an answer; forgets what has ended. To be called several times a second.
     pub fn sweep(&mut self, now: Nanos, delivery: &mut impl Delivery) {
-        let (flows, output) = (&mut self.flows, &mut self.output);
+        let (flows, output, pairs) = (&mut self.flows, &mut self.output, &self.pairs);
         self.parked.retain(|cookie| {
             let Some(flow) = flows.get_mut(cookie) else { return false };
             let ripe = flow
@@ -180,7 +221,7 @@ impl Table {
                 .is_none_or(|parked| parked.times.response_last.is_none_or(|last| now.since(last) >= PARK_TIME));
             if ripe {
                 flow.listed = false;
-                release(flow, None, *cookie, output, delivery);
+                release(flow, None, *cookie, output, pairs, delivery);
             }
             !ripe
         });
@@ -193,7 +234,8 @@ impl Table {
         let mut ended = Vec::new();
         for (cookie, flow) in &mut self.flows {
             flow.expire(oldest, now, &mut self.output);
-            deliver(*cookie, flow, &mut self.output, &mut self.parked, delivery);
+            deliver(*cookie, flow, &mut self.output, &mut self.parked, &self.pairs, delivery);
+            progress(*cookie, flow, false, &self.pairs, delivery);
             let silent = now.since(flow.touched);
             if (flow.has_ended() && silent > ENDED_TIME) || (flow.is_idle() && silent > IDLE_TIME) {
                 ended.push(*cookie);
@@ -202,6 +244,7 @@ impl Table {
         for cookie in ended {
             self.forget(cookie, now, delivery);
         }
+        self.pairs.expire(now);
         let unclaimed = &mut self.counts.early_unclaimed;
         self.early.retain(|early| {
             let waits = now.since(Nanos(early.header.time)) < EARLY_TIME;
@@ -215,25 +258,34 @@ impl Table {
         let cookies: Vec<u64> = self.flows.keys().copied().collect();
         for cookie in cookies {
             if let Some(flow) = self.flows.get_mut(&cookie) {
-                release(flow, None, cookie, &mut self.output, delivery);
+                release(flow, None, cookie, &mut self.output, &self.pairs, delivery);
+                progress(cookie, flow, true, &self.pairs, delivery);
             }
         }
     }
 
-    /// Connections of each class: undecided, http, opaque, stream.
+    /// Connections of each class.
     #[must_use]
-    pub fn classes(&self) -> [(&'static str, u64); 4] {
-        let mut classes = [("undecided", 0), ("http", 0), ("opaque", 0), ("stream", 0)];
+    pub fn classes(&self) -> [(&'static str, u64); 6] {
+        let mut classes = [("undecided", 0), ("http", 0), ("opaque", 0), ("stream", 0), ("tls", 0), ("dns", 0)];
         for flow in self.flows.values() {
             classes[match flow.class() {
                 Class::Undecided => 0,
                 Class::Http1 => 1,
                 Class::Opaque => 2,
                 Class::Stream => 3,
+                Class::Tls => 4,
+                Class::Dns => 5,
             }]
             .1 += 1;
         }
         classes
+    }
+
+    /// Address pairs of sockets that are remembered.
+    #[must_use]
+    pub fn pairs(&self) -> usize {
+        self.pairs.len()
     }
 
     /// Connections in the table.
@@ -301,20 +353,54 @@ impl Table {
 
     fn forget(&mut self, cookie: u64, now: Nanos, delivery: &mut impl Delivery) {
         let Some(mut flow) = self.flows.remove(&cookie) else { return };
-        release(&mut flow, None, cookie, &mut self.output, delivery);
+        release(&mut flow, None, cookie, &mut self.output, &self.pairs, delivery);
         let verdict = flow.forgotten(now, &mut self.output);
-        self.finish(cookie, &mut flow, verdict, delivery);
+        let ended = Ended::Closed(flow.ended_by());
+        self.finish(cookie, &mut flow, verdict, ended, now, delivery);
     }
 
     /// The last of a connection that is out of the table.
-    fn finish(&mut self, cookie: u64, flow: &mut Flow, verdict: Verdict, delivery: &mut impl Delivery) {
+    fn finish(
+        &mut self,
+        cookie: u64,
+        flow: &mut Flow,
+        verdict: Verdict,
+        ended: Ended,
+        now: Nanos,
+        delivery: &mut impl Delivery,
+    ) {
         self.counts.closed += 1;
         count(&mut self.counts, verdict);
         if flow.hinted {
             delivery.forget_hint(cookie);
         }
-        deliver(cookie, flow, &mut self.output, &mut self.parked, delivery);
-        release(flow, None, cookie, &mut self.output, delivery);
+        deliver(cookie, flow, &mut self.output, &mut self.parked, &self.pairs, delivery);
+        release(flow, None, cookie, &mut self.output, &self.pairs, delivery);
+        match ended {
+            Ended::Failed(cause) => delivery.failed(cause, now, &mut Link::of(cookie, flow, &self.pairs)),
+            Ended::Closed(reason) => {
+                progress(cookie, flow, true, &self.pairs, delivery);
+                delivery.closed(reason, now, &mut Link::of(cookie, flow, &self.pairs));
+            }
+        }
+        if let (Some(local), Some(peer)) = (flow.local, flow.peer) {
+            self.pairs.closed(local, peer, now);
+        }
+    }
+}
+
+/// What became of a connection.
+enum Ended {
+    Closed(CloseReason),
+    Failed(ConnectFailure),
+}
+
+/// Tells what a connection has carried.
+fn progress(cookie: u64, flow: &mut Flow, at_end: bool, pairs: &Pairs, delivery: &mut impl Delivery) {
+    if let Some(progress) = flow.progress()
+        && delivery.progress(&progress, &mut Link::of(cookie, flow, pairs), at_end)
+    {
+        flow.account.is_told_now();
     }
 }
 
@@ -330,42 +416,70 @@ fn deliver(
     flow: &mut Flow,
     output: &mut Output,
     parked: &mut Vec<u64>,
+    pairs: &Pairs,
     delivery: &mut impl Delivery,
 ) {
     while !output.finished.is_empty() {
         let exchange = output.finished.remove(0);
-        release(flow, None, cookie, output, delivery);
+        release(flow, None, cookie, output, pairs, delivery);
         let waits = exchange.role == Side::Server || flow.pid == 0;
         flow.parked = Some(exchange);
         if !waits {
-            release(flow, None, cookie, output, delivery);
+            release(flow, None, cookie, output, pairs, delivery);
         } else if !flow.listed {
             flow.listed = true;
             parked.push(cookie);
         }
     }
     for bounds in output.opened.drain(..) {
-        delivery.stream_opened(&stream(cookie, flow, bounds), &flow.comm);
+        delivery.stream_opened(&stream(cookie, flow, bounds), &mut Link::of(cookie, flow, pairs));
     }
     for bounds in output.closed.drain(..) {
-        delivery.stream_closed(&stream(cookie, flow, bounds), &flow.comm);
+        delivery.stream_closed(&stream(cookie, flow, bounds), &mut Link::of(cookie, flow, pairs));
+    }
+    for handshake in output.handshakes.drain(..) {
+        delivery.handshake(handshake, &mut Link::of(cookie, flow, pairs));
+    }
+    for heard in output.messages.drain(..) {
+        delivery.message(&heard, &mut Link::of(cookie, flow, pairs));
     }
 }
 
 /// Delivers a flow's parked exchange.
-fn release(flow: &mut Flow, acked: Option<Nanos>, cookie: u64, output: &mut Output, delivery: &mut impl Delivery) {
+fn release(
+    flow: &mut Flow,
+    acked: Option<Nanos>,
+    cookie: u64,
+    output: &mut Output,
+    pairs: &Pairs,
+    delivery: &mut impl Delivery,
+) {
     let Some(mut exchange) = flow.parked.take() else { return };
     exchange.cookie = cookie;
     exchange.local = flow.local;
     exchange.peer = flow.peer;
     exchange.pid = flow.pid;
+    exchange.transport = transport(flow, exchange.began_with, exchange.times.request_first);
     if exchange.role == Side::Server {
         exchange.times.acknowledged = acked.filter(|acked| exchange.times.response_last <= Some(*acked));
     } else {
         exchange.times.picked_up = None;
     }
-    delivery.exchange(&exchange, &flow.comm);
+    delivery.exchange(&exchange, &mut Link::of(cookie, flow, pairs));
     output.recycle(exchange);
+}
+
+/// The connection under an exchange that began at this moment.
+fn transport(flow: &Flow, before: Counters, began: Option<Nanos>) -> Transport {
+    let (account, now) = (&flow.account, flow.account.counters());
+    Transport {
+        round_trip: account.round_trip(),
+        met: Counters {
+            retransmits: now.retransmits.wrapping_sub(before.retransmits),
+            out_of_order: now.out_of_order.wrapping_sub(before.out_of_order),
+        },
+        age: began.filter(|_| account.is_new).map(|began| began.since(account.opened)),
+    }
 }
 
 fn stream(cookie: u64, flow: &Flow, bounds: StreamBounds) -> StreamEnd {

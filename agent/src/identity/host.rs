@@ -149,6 +149,16 @@ pub fn cpu_count_possible() -> io::Result<u32> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a list of processors"))
 }
 
+/// The range that ports of outgoing connections are taken from (Documentation/networking/ip-sysctl.rst).
+const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
+/// The lowest ephemeral port; the kernel's default where the range cannot be read.
+#[must_use]
+pub fn ephemeral_low() -> u16 {
+    let range = fs::read_to_string(PORT_RANGE).unwrap_or_default();
+    range.split_whitespace().next().and_then(|low| low.parse().ok()).unwrap_or(32_768)
+}
+
 /// One more than the highest number in a list like `0-3,8-11` (Documentation/admin-guide/cputopology.rst).
 fn parse_cpu_count(list: &str) -> Option<u32> {
     let mut highest = None;

@@ -6,6 +6,7 @@
 
 mod codec;
 pub mod host;
+pub mod names;
 mod process;
 mod service;
 

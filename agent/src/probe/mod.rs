@@ -1,16 +1,21 @@
 //! All knowledge of the kernel: loading and attaching the programs, feature by feature, and the maps between
 //! them and the rest of the agent. Only this room knows aya.
 
+mod batch;
 pub mod btf;
+pub mod datagrams;
 pub mod diag;
 pub mod hints;
+pub mod live;
 pub mod log;
 pub mod object;
 pub mod programs;
 pub mod rings;
 pub mod stats;
 
+pub use datagrams::Datagrams;
 pub use hints::Hints;
+pub use live::Live;
 pub use object::{Ends, Options, Probes};
 pub use programs::{PROGRAMS, Program, State, Status};
 pub use rings::{Intake, Rings};

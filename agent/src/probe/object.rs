@@ -8,7 +8,8 @@ use aya::{
 };
 
 use super::{
-    Error, Hints, KernelStats, PROGRAMS, Program, Rings, State, Status, btf, log::KernelLog, programs::Hook,
+    Datagrams, Error, Hints, KernelStats, Live, PROGRAMS, Program, Rings, State, Status, btf, log::KernelLog,
+    programs::Hook,
 };
 
 /// The kernel side, built by `build.rs`; empty where there was no compiler for it.
@@ -25,6 +26,10 @@ pub struct Options {
     pub ring_bytes: u32,
     /// CPUs there can be.
     pub cpus: u32,
+    /// Flows the agent keeps at most.
+    pub flows: u32,
+    /// The lowest ephemeral port.
+    pub ephemeral_low: u16,
     /// Least severe level of the programs' log that is let through, as `aya-log` numbers them; 0: none.
     pub log_level: u8,
     /// Have the kernel measure the programs.
@@ -47,6 +52,10 @@ pub struct Ends {
     pub hints: Hints,
     /// The kernel half of the books.
     pub stats: KernelStats,
+    /// What flows have carried of which no record tells.
+    pub live: Live,
+    /// Who talked to whom by UDP.
+    pub datagrams: Datagrams,
     /// What the programs say, if they were asked to.
     pub log: Option<KernelLog>,
 }
@@ -76,6 +85,8 @@ impl Probes {
             rings: Rings::create(&mut ebpf, options.cpus, options.ring_bytes)?,
             hints: Hints::take(&mut ebpf)?,
             stats: KernelStats::take(&mut ebpf)?,
+            live: Live::take(&mut ebpf)?,
+            datagrams: Datagrams::take(&mut ebpf)?,
             log: (options.log_level > 0).then(|| KernelLog::take(&mut ebpf)).flatten(),
         };
         let measuring = options.measure.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()).flatten();
@@ -140,6 +151,7 @@ impl Probes {
             AyaProgram::CgroupSkb(skb) => skb.load().map_err(refused_load),
             AyaProgram::SockOps(ops) => ops.load().map_err(refused_load),
             AyaProgram::CgroupSockAddr(addr) => addr.load().map_err(refused_load),
+            AyaProgram::CgroupSock(sock) => sock.load().map_err(refused_load),
             AyaProgram::RawTracePoint(tracepoint) => tracepoint.load().map_err(refused_load),
             // It may be loaded already: trying it is how its variant was chosen.
             AyaProgram::BtfTracePoint(tracepoint) if tracepoint.fd().is_ok() => Ok(()),
@@ -164,6 +176,7 @@ impl Probes {
             }
             (Hook::SockOps, AyaProgram::SockOps(ops)) => ops.attach(cgroup, mode).map(drop),
             (Hook::CgroupSockAddr, AyaProgram::CgroupSockAddr(addr)) => addr.attach(cgroup, mode).map(drop),
+            (Hook::CgroupSock, AyaProgram::CgroupSock(sock)) => sock.attach(cgroup, mode).map(drop),
             (Hook::BtfTracePoint(_), AyaProgram::BtfTracePoint(tracepoint)) => tracepoint.attach().map(drop),
             (Hook::RawTracePoint(name), AyaProgram::RawTracePoint(tracepoint)) => {
                 tracepoint.attach(name).map(drop)
@@ -191,6 +204,7 @@ fn load_object(
     let high_water = u64::from(options.ring_bytes / 4);
     let by_map = u8::from(skc_cookie_offset.is_some());
     let offset = skc_cookie_offset.unwrap_or_default();
+    let error_offset = btf::kernel_offset("sock", "sk_err").unwrap_or_default();
     let mut loader = EbpfLoader::new();
     loader
         .btf(kernel_btf)
@@ -198,8 +212,11 @@ fn load_object(
         .override_global("HIGH_WATER", &high_water, true)
         .override_global("PICKUP_BY_MAP", &by_map, true)
         .override_global("SKC_COOKIE_OFFSET", &offset, true)
+        .override_global("SK_ERR_OFFSET", &error_offset, true)
+        .override_global("EPHEMERAL_LOW", &options.ephemeral_low, true)
         .override_global("AYA_LOG_LEVEL", &options.log_level, false)
-        .map_max_entries("RINGS", options.cpus);
+        .map_max_entries("RINGS", options.cpus)
+        .map_max_entries("LIVE", options.flows);
     if skc_cookie_offset.is_none() {
         loader.map_max_entries("PICKUPS", 1);
     }

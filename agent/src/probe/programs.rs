@@ -7,8 +7,10 @@ pub enum Hook {
     CgroupSkb(aya::programs::CgroupSkbAttachType),
     /// `sock_ops` on the root of cgroup v2.
     SockOps,
-    /// `cgroup/connect4` or `connect6` on the root of cgroup v2.
+    /// `cgroup/connect4`, `connect6`, `sendmsg4` or `sendmsg6` on the root of cgroup v2.
     CgroupSockAddr,
+    /// `cgroup/sock_release` on the root of cgroup v2.
+    CgroupSock,
     /// A BTF-typed tracepoint.
     BtfTracePoint(&'static str),
     /// A raw tracepoint.
@@ -34,7 +36,7 @@ pub struct Program {
 
 /// Every program, in the order of attachment: those that tell of bytes come before those that tell of connections, so
 /// that a connection whose handshake was seen was seen whole.
-pub const PROGRAMS: [Program; 9] = [
+pub const PROGRAMS: [Program; 12] = [
     Program {
         name: "ingress",
         hook: Hook::CgroupSkb(aya::programs::CgroupSkbAttachType::Ingress),
@@ -81,6 +83,30 @@ pub const PROGRAMS: [Program; 9] = [
         gives: "the process behind an outgoing IPv6 connection",
         needs: "cgroup v2, cgroup/connect6",
         lost: "client processes are known only once they read an answer",
+        required: false,
+    },
+    Program {
+        name: "sendmsg4",
+        hook: Hook::CgroupSockAddr,
+        gives: "the process behind IPv4 datagrams",
+        needs: "cgroup v2, cgroup/sendmsg4",
+        lost: "no service on datagrams of sockets that are not connected",
+        required: false,
+    },
+    Program {
+        name: "sendmsg6",
+        hook: Hook::CgroupSockAddr,
+        gives: "the process behind IPv6 datagrams",
+        needs: "cgroup v2, cgroup/sendmsg6",
+        lost: "no service on datagrams of sockets that are not connected",
+        required: false,
+    },
+    Program {
+        name: "sock_release",
+        hook: Hook::CgroupSock,
+        gives: "connects that fail before a SYN is sent",
+        needs: "cgroup v2, cgroup/sock_release with socket storage (Linux 5.10)",
+        lost: "connects without a route are not counted",
         required: false,
     },
     Program {

@@ -62,6 +62,7 @@ fn sum(cpus: &[Stats]) -> Stats {
         for i in 0..2 {
             total.segments[i] += cpu.segments[i];
             total.bytes[i] += cpu.bytes[i];
+            total.datagrams[i] += cpu.datagrams[i];
         }
         total.shipped += cpu.shipped;
         total.body += cpu.body;
@@ -73,6 +74,8 @@ fn sum(cpus: &[Stats]) -> Stats {
         total.events_lost += cpu.events_lost;
         total.windows_lost += cpu.windows_lost;
         total.records += cpu.records;
+        total.datagrams_untold += cpu.datagrams_untold;
+        total.messages_lost += cpu.messages_lost;
     }
     total
 }

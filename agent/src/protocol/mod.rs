@@ -1,12 +1,154 @@
 //! Protocol parsers: sans-IO, one room each. A parser is handed contiguous bytes of a direction with their
 //! position, and says how far it got.
 
+pub mod dns;
 pub mod http1;
+pub mod tls;
 
 use crate::{
-    exchange::{Exchange, Role, StreamKind},
+    exchange::{Counters, Exchange, Role, StreamKind},
     time::Nanos,
 };
+
+/// The parser of one connection.
+pub trait Parser: Send {
+    /// Takes contiguous bytes of a direction; called again with what it did not use, and more.
+    fn parse(&mut self, direction: Direction, piece: &Piece<'_>, output: &mut Output) -> Parse;
+
+    /// Bytes up to stream position `to` will never come; `piece` is what stood unused before them.
+    fn gap(&mut self, direction: Direction, piece: &Piece<'_>, to: u64, output: &mut Output);
+
+    /// What the direction's next bytes are to it.
+    fn appetite(&self, direction: Direction) -> Appetite;
+
+    /// Whether the server sends in this direction.
+    fn is_from_server(&self, direction: Direction) -> bool;
+
+    /// Records of the connection were lost.
+    fn note_loss(&mut self);
+
+    /// The application has read from the socket.
+    fn picked_up(&mut self, moment: Nanos) {
+        let _ = moment;
+    }
+
+    /// The server sends no more.
+    fn server_closes(&mut self, end: &End, output: &mut Output) {
+        let _ = (end, output);
+    }
+
+    /// The connection has ended.
+    fn close(&mut self, end: &End, output: &mut Output);
+
+    /// The connection is forgotten: what waits on it ends as it is, its end unseen.
+    fn abandon(&mut self, end: &End, output: &mut Output);
+
+    /// Gives up what has waited since before `oldest`.
+    fn expire(&mut self, oldest: Nanos, now: Nanos, output: &mut Output);
+
+    /// Whether nothing waits on it.
+    fn is_idle(&self) -> bool;
+
+    /// What the connection counts as.
+    fn class(&self) -> Class;
+
+    /// How much of it the kernel should ship.
+    fn detail(&self) -> Detail {
+        Detail::Heads
+    }
+
+    /// Bytes that it keeps.
+    fn kept_bytes(&self) -> usize;
+}
+
+/// What a protocol is told by.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// The first bytes of a direction, or, of a connection seen from its middle, those that may begin a message.
+    pub bytes: &'a [u8],
+    /// They are the first of the connection.
+    pub from_start: bool,
+    /// The connection's ports, as far as known.
+    pub ports: [u16; 2],
+}
+
+/// A protocol that is read.
+pub struct Protocol {
+    /// Whether a connection is of this protocol, and which side its requests come from.
+    pub recognise: fn(&Sight<'_>) -> Recognition,
+    /// The parser of a connection: the direction its requests take, and whether its first bytes were seen.
+    pub parser: fn(Direction, bool, &Output) -> Box<dyn Parser>,
+}
+
+/// Every protocol that is read, in the order in which they are asked.
+pub const PROTOCOLS: [Protocol; 3] = [
+    Protocol {
+        // Without what stood before, a first word may be the rest of one.
+        recognise: |sight| match sight.from_start {
+            true => http1::recognise(sight.bytes),
+            false => http1::recognise_known(sight.bytes),
+        },
+        parser: |requests, from_start, _| Box::new(http1::Connection::new(requests, from_start)),
+    },
+    Protocol {
+        recognise: |sight| match sight.from_start {
+            true => tls::recognise(sight.bytes),
+            false => Recognition::No,
+        },
+        parser: |requests, from_start, output| {
+            Box::new(tls::Connection::new(requests, from_start, output.fingerprints))
+        },
+    },
+    Protocol {
+        recognise: |sight| match sight.ports.contains(&dns::PORT) {
+            true => dns::recognise(sight.bytes),
+            false => Recognition::No,
+        },
+        parser: |requests, _, _| Box::new(dns::Connection::new(requests)),
+    },
+];
+
+/// The protocol that a connection is of, and which message begins: or that it is too early to tell, or that it is
+/// none of them.
+pub fn recognise(sight: &Sight<'_>) -> (Recognition, Option<&'static Protocol>) {
+    let mut undecided = Recognition::No;
+    for protocol in &PROTOCOLS {
+        match (protocol.recognise)(sight) {
+            Recognition::No => {}
+            Recognition::NeedMore => undecided = Recognition::NeedMore,
+            message => return (message, Some(protocol)),
+        }
+    }
+    (undecided, None)
+}
+
+/// What a connection counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Not recognised yet.
+    Undecided,
+    /// HTTP/1.
+    Http1,
+    /// It was HTTP/1 and has become a byte stream.
+    Stream,
+    /// TLS.
+    Tls,
+    /// DNS.
+    Dns,
+    /// Not of a protocol we read.
+    Opaque,
+}
+
+/// How much of a connection the kernel should ship.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The beginning of each segment.
+    Heads,
+    /// The same: what looked like several messages was one with a long head.
+    Single,
+    /// Every byte: messages follow one another without the direction turning.
+    Everything,
+}
 
 /// A direction of a connection, from the observed socket's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,8 +290,16 @@ pub struct Output {
     pub opened: Vec<StreamBounds>,
     /// Streams that ended.
     pub closed: Vec<StreamBounds>,
+    /// TLS handshakes that ended.
+    pub handshakes: Vec<Box<tls::Handshake>>,
+    /// DNS messages.
+    pub messages: Vec<dns::Heard>,
     /// Whether strings are kept that only spans and printers need.
     pub details: bool,
+    /// Whether the offers of TLS clients are fingerprinted.
+    pub fingerprints: bool,
+    /// What the connection has met with so far; an exchange keeps what stood here when it began.
+    pub counters: Counters,
     #[expect(clippy::vec_box, reason = "the boxes are what goes round")]
     pool: Vec<Box<Exchange>>,
 }
@@ -167,10 +317,18 @@ impl Output {
         Self { details, ..Self::default() }
     }
 
+    /// The same, with the offers of TLS clients fingerprinted or not.
+    #[must_use]
+    pub fn with_fingerprints(self, fingerprints: bool) -> Self {
+        Self { fingerprints, ..self }
+    }
+
     /// A blank exchange.
     #[must_use]
     pub fn blank(&mut self) -> Box<Exchange> {
-        self.pool.pop().unwrap_or_default()
+        let mut exchange = self.pool.pop().unwrap_or_default();
+        exchange.began_with = self.counters;
+        exchange
     }
 
     /// Takes an exchange back for reuse.

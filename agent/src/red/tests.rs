@@ -36,6 +36,7 @@ fn exchange() -> Exchange {
         peer: None,
         pid: 7,
         details: Details::default(),
+        ..Exchange::default()
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Event, Kernel, Packet, Record, Told, Wire};
 use crate::{
     exchange::Role,
     flow::{Limits, Table},
+    protocol::Output,
     time::Nanos,
 };
 
@@ -89,7 +90,7 @@ impl Host {
         let limits = Limits { flows: 16, request_timeout: REQUEST_TIMEOUT };
         Self {
             told: Told::default(),
-            table: Table::new(limits, true),
+            table: Table::new(limits, Output::new(true)),
             kernel: None,
             now: BEGINNING,
             complaints: Vec::new(),

@@ -2,8 +2,8 @@
 //! the same state (`redtap_ebpf::Flow`), without a kernel.
 
 use redtap_ebpf::{
-    Closed, Direction, Flow, Fresh, Hint, Kind, MAX_CAPTURE, MAX_WINDOWS, Opened, Role as Opening, Segment, Ship,
-    WINDOW, closed,
+    Closed, Flow, Fresh, Hint, Kind, MAX_CAPTURE, MAX_WINDOWS, Opened, Role as Opening, Segment, Ship, WINDOW,
+    closed,
     flow::{MARK_LEN, hint, state},
     segment, tcp,
 };
@@ -13,6 +13,9 @@ use crate::exchange::Role;
 
 /// The socket's cookie in every test.
 pub const COOKIE: u64 = 7;
+
+/// The state of a connection that is open (include/net/tcp_states.h).
+const TCP_ESTABLISHED: u8 = 1;
 
 /// The process that owns it.
 pub const PID: u32 = 4242;
@@ -47,7 +50,7 @@ impl Kernel {
     /// client and the server), one that is older than the agent.
     #[must_use]
     pub fn new(role: Role, starts: Option<[u32; 2]>, capture: u32) -> Self {
-        let mut flow = blank();
+        let mut flow = Flow { cookie: COOKIE, ..Flow::default() };
         if let Some([client, server]) = starts {
             let (rx, tx, opening) = match role {
                 Role::Server => (client, server, state::PASSIVE),
@@ -61,7 +64,12 @@ impl Kernel {
                 flow.pid = PID;
             }
         }
-        Self { flow, hint: None, epoch: 0, records: Vec::new(), role, capture }
+        let is_new = starts.is_some();
+        let mut kernel = Self { flow, hint: None, epoch: 0, records: Vec::new(), role, capture };
+        if is_new {
+            kernel.opens(super::BEGINNING.0);
+        }
+        kernel
     }
 
     /// The application reads what has arrived.
@@ -224,8 +232,13 @@ impl Kernel {
             acked: std::mem::take(&mut flow.acked),
             pid: flow.pid,
             tid: flow.pid,
-            srtt_us: 0,
-            retransmits: 0,
+            srtt_us: flow.srtt_us,
+            retransmits: flow.retransmits,
+            out_of_order: flow.rx.out_of_order as u32,
+            duplicate: flow.rx.duplicate as u32,
+            rx_segments: flow.rx_segments,
+            tx_segments: flow.tx_segments,
+            cgroup: 0,
         }
     }
 
@@ -280,43 +293,20 @@ impl Kernel {
         self.records.push(Record::Closed(Closed {
             kind: Kind::Closed as u8,
             flags,
-            old_state: 0,
+            old_state: TCP_ESTABLISHED,
             reserved: 0,
-            unanswered: 0,
+            error: 0,
             cookie: COOKIE,
             time: now,
-            rx_bytes: flow.rx.bytes,
-            tx_bytes: flow.tx.bytes,
+            totals: flow.totals(now),
             rx_next: flow.rx.next,
             tx_next: flow.tx.next,
             picked_up: flow.picked_up,
             acked: flow.acked,
             pid: flow.pid,
             tid: flow.pid,
-            srtt_us: 0,
-            retransmits: 0,
+            unanswered: 0,
+            padding: 0,
         }));
-    }
-}
-
-/// The state of a socket that was never seen.
-fn blank() -> Flow {
-    Flow {
-        rx: Direction::default(),
-        tx: Direction::default(),
-        picked_up: 0,
-        acked: 0,
-        opened_at: 0,
-        connect_ns: 0,
-        pid: 0,
-        tid: 0,
-        ack_wait: 0,
-        state: 0,
-        mode: 0,
-        hint_version: 0,
-        hint_epoch: 0,
-        rx_seq: 0,
-        tx_seq: 0,
-        comm: [0; redtap_ebpf::COMM_LEN],
     }
 }

@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 pub use case::{Case, Step};
-pub use host::{Host, Setup};
+pub use host::{BEGINNING, Host, Setup};
 pub use kernel::{Kernel, Record};
 pub use told::{Told, short};
 pub use traffic::{Plan, Planned, Traffic, any_plan};

@@ -4,7 +4,8 @@ use redtap_ebpf::Hint;
 
 use crate::{
     exchange::{Exchange, Method, Outcome, Role, StreamEnd},
-    flow::Delivery,
+    flow::{CloseReason, ConnectFailure, Delivery, Link, Progress},
+    protocol::{dns::Heard, tls::Handshake},
     time::Nanos,
 };
 
@@ -17,20 +18,30 @@ pub struct Told {
     pub opened: Vec<StreamEnd>,
     /// Streams that ended.
     pub closed: Vec<StreamEnd>,
+    /// TLS handshakes that ended.
+    pub handshakes: Vec<Handshake>,
+    /// DNS messages.
+    pub messages: Vec<Heard>,
+    /// What connections carried: bytes received and sent.
+    pub carried: [u64; 2],
+    /// How connections ended.
+    pub reasons: Vec<CloseReason>,
+    /// Why connects failed.
+    pub failures: Vec<ConnectFailure>,
     /// Hints for the kernel; their reader takes them.
     pub hints: Vec<Hint>,
 }
 
 impl Delivery for Told {
-    fn exchange(&mut self, exchange: &Exchange, _: &[u8; 16]) {
+    fn exchange(&mut self, exchange: &Exchange, _: &mut Link<'_>) {
         self.exchanges.push(exchange.clone());
     }
 
-    fn stream_opened(&mut self, stream: &StreamEnd, _: &[u8; 16]) {
+    fn stream_opened(&mut self, stream: &StreamEnd, _: &mut Link<'_>) {
         self.opened.push(stream.clone());
     }
 
-    fn stream_closed(&mut self, stream: &StreamEnd, _: &[u8; 16]) {
+    fn stream_closed(&mut self, stream: &StreamEnd, _: &mut Link<'_>) {
         self.closed.push(stream.clone());
     }
 
@@ -38,7 +49,31 @@ impl Delivery for Told {
         self.hints.push(hint);
     }
 
+    fn progress(&mut self, progress: &Progress, _: &mut Link<'_>, _: bool) -> bool {
+        self.carried[0] = self.carried[0].wrapping_add(progress.carried.rx_bytes);
+        self.carried[1] = self.carried[1].wrapping_add(progress.carried.tx_bytes);
+        true
+    }
+
+    fn closed(&mut self, reason: CloseReason, _: Nanos, _: &mut Link<'_>) {
+        self.reasons.push(reason);
+    }
+
+    fn failed(&mut self, cause: ConnectFailure, _: Nanos, _: &mut Link<'_>) {
+        self.failures.push(cause);
+    }
+
+    fn handshake(&mut self, handshake: Box<Handshake>, _: &mut Link<'_>) {
+        self.handshakes.push(*handshake);
+    }
+
+    fn message(&mut self, heard: &Heard, _: &mut Link<'_>) {
+        self.messages.push(heard.clone());
+    }
+
     fn forget_hint(&mut self, _: u64) {}
+
+    fn forget_live(&mut self, _: u64) {}
 }
 
 impl Told {

@@ -1,6 +1,8 @@
-//! The HTTP server: `/metrics`, `/healthz`, `/readyz` and a status page.
+//! The HTTP server: `/metrics`, `/healthz`, `/readyz`, the graph and a status page.
 
 mod body;
+mod graph;
+mod json;
 mod server;
 mod status;
 
@@ -15,7 +17,7 @@ use axum::{
 
 pub use self::server::{BindError, bind, serve};
 use super::{
-    page::{PageError, PageSource},
+    page::{PageError, PageSource, Want},
     prometheus,
 };
 
@@ -25,13 +27,14 @@ fn routes(source: PageSource) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .merge(graph::routes())
         .with_state(source)
 }
 
 /// The page is written on a thread of its own: a large one takes milliseconds, and other requests are not to wait.
 async fn metrics(State(source): State<PageSource>, headers: HeaderMap) -> Result<Response, PageError> {
     let negotiated = prometheus::negotiate(Some(&accepted(&headers)));
-    let (page, permit) = source.page().await?;
+    let (page, permit) = source.page(Want::Metrics).await?;
     let (mut writer, chunks) = body::channel();
     tokio::task::spawn_blocking(move || {
         // A writer that is not finished breaks the response off, which is all there is to do if this fails.
@@ -43,7 +46,7 @@ async fn metrics(State(source): State<PageSource>, headers: HeaderMap) -> Result
 }
 
 async fn index(State(source): State<PageSource>) -> Result<Response, PageError> {
-    let (page, _permit) = source.page().await?;
+    let (page, _permit) = source.page(Want::Metrics).await?;
     let text = status::html(&page);
     let policy = [(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'")];
     Ok((policy, Html(text)).into_response())

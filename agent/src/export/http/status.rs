@@ -17,7 +17,10 @@ td.number { text-align: right; font-variant-numeric: tabular-nums }
 ";
 
 const LINKS: &str = "\
-<p><a href=\"/metrics\">Metrics</a> · <a href=\"/healthz\">healthz</a> · <a href=\"/readyz\">readyz</a></p>
+<p><a href=\"/metrics\">Metrics</a> · <a href=\"/api/v1/services\">services</a> · \
+<a href=\"/api/v1/graph\">graph</a> · <a href=\"/nodegraph/connections\">connections</a> · \
+<a href=\"/tlsparser/api/data\">TLS handshakes</a> · <a href=\"/healthz\">healthz</a> · \
+<a href=\"/readyz\">readyz</a></p>
 ";
 
 /// The page as HTML.
@@ -119,12 +122,13 @@ mod tests {
                 }),
                 ..AgentSnapshot::default()
             },
+            ..Page::default()
         };
         let text = html(&page).replace(HEAD, "").replace(env!("CARGO_PKG_VERSION"), "VERSION");
         insta::assert_snapshot!(text, @r#"
         <h1>redtap VERSION</h1>
         <p>Up for 1d 01h 01m 01s; 1.23s of CPU time, 20480 KiB resident.</p>
-        <p><a href="/metrics">Metrics</a> · <a href="/healthz">healthz</a> · <a href="/readyz">readyz</a></p>
+        <p><a href="/metrics">Metrics</a> · <a href="/api/v1/services">services</a> · <a href="/api/v1/graph">graph</a> · <a href="/nodegraph/connections">connections</a> · <a href="/tlsparser/api/data">TLS handshakes</a> · <a href="/healthz">healthz</a> · <a href="/readyz">readyz</a></p>
         <h2>Programs</h2>
         <table>
         <tr><th>ingress<td>attached
@@ -136,6 +140,8 @@ mod tests {
         <tr><th>undecided<td class="number">0
         <tr><th>opaque<td class="number">0
         <tr><th>stream<td class="number">0
+        <tr><th>tls<td class="number">0
+        <tr><th>dns<td class="number">0
         </table>
         <h2>Exchanges</h2>
         <table>

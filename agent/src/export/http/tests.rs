@@ -187,3 +187,103 @@ fn a_taken_address_says_what_to_do() {
     let elsewhere = bind("192.0.2.1:9440".parse().unwrap()).unwrap_err().to_string();
     assert!(elsewhere.contains("no such address"), "{elsewhere}");
 }
+
+/// The body of an answer, of which `head` must be the beginning; chunks are put together.
+fn body_of(answer: &str, head: &str) -> String {
+    assert!(answer.starts_with(head), "{answer}");
+    let (headers, body) = answer.split_once("\r\n\r\n").unwrap();
+    if !headers.contains("transfer-encoding: chunked") {
+        return body.to_owned();
+    }
+    let mut lines = body.split("\r\n");
+    let mut whole = String::new();
+    while let (Some(length), Some(chunk)) = (lines.next(), lines.next()) {
+        assert_eq!(usize::from_str_radix(length, 16).unwrap(), chunk.len());
+        whole.push_str(chunk);
+    }
+    whole
+}
+
+#[test]
+fn every_document_answers() {
+    with_server(|address, requests| async move {
+        let asked = async {
+            for (path, expected) in [
+                ("/nodegraph/api/health", ""),
+                ("/nodegraph/api/graph/data?from=0&var-x=1", r#"{"nodes":[],"edges":[]}"#),
+                ("/nodegraph/connections?include=a%7Cb", "[]"),
+                ("/tlsparser/api/data", "[]"),
+                ("/tlsparser/api/data/", "[]"),
+                ("/tlsparser/connections", "[]"),
+                ("/tlsparser/connections/?to=1", "[]"),
+                ("/api/v1/graph", r#"{"nodes":[],"edges":[]}"#),
+            ] {
+                let answer = get(address, path, "").await;
+                assert_eq!(body_of(&answer, "HTTP/1.1 200 "), expected, "{path}");
+                assert_eq!(answer.contains("content-type: application/json\r\n"), !expected.is_empty(), "{path}");
+                let for_all = answer.contains("access-control-allow-origin: *\r\n");
+                assert_eq!(for_all, path.starts_with("/nodegraph/api/graph/data"), "{path}");
+            }
+            let fields = get(address, "/nodegraph/api/graph/fields?stats-type=bytes", "").await;
+            assert!(body_of(&fields, "HTTP/1.1 200 ").contains("Bytes responded "));
+            let services = body_of(&get(address, "/api/v1/services", "").await, "HTTP/1.1 200 ");
+            let services: crate::export::graph::services::Services = serde_json::from_str(&services).unwrap();
+            assert!(services.time > 1.5e9 && services.services.is_empty(), "{services:?}");
+            for path in ["/tlsparser/api/data/1", "/tlsparser/connections/x%2F"] {
+                assert_eq!(body_of(&get(address, path, "").await, "HTTP/1.1 404 "), "Not Found 404", "{path}");
+            }
+        };
+        tokio::select! {
+            () = asked => {}
+            () = answer(requests) => {}
+        }
+    });
+}
+
+#[test]
+fn a_parameter_that_is_not_valid_costs_a_sentence_and_no_page() {
+    with_server(|address, requests| async move {
+        // Nobody answers pages: what is refused is refused before one is asked for.
+        let _reader = requests;
+        for (path, expected) in [
+            (
+                "/nodegraph/api/graph/fields?stats-type=packets",
+                r#"parameter stats-type is \"packets\", which is not connection, bytes or duration"#,
+            ),
+            (
+                "/nodegraph/api/graph/data?include=%28",
+                r#"parameter include is \"(\", which is not a regular expression that can be used: unclosed group"#,
+            ),
+            (
+                "/nodegraph/connections?from=yesterday",
+                r#"parameter from is \"yesterday\", which is not a time in milliseconds since 1970"#,
+            ),
+            (
+                "/tlsparser/api/data?to=x",
+                r#"parameter to is \"x\", which is not a time in milliseconds since 1970"#,
+            ),
+            (
+                "/tlsparser/connections/?to=x",
+                r#"parameter to is \"x\", which is not a time in milliseconds since 1970"#,
+            ),
+            ("/api/v1/graph?from=x", r#"parameter from is \"x\", which is not a time in milliseconds since 1970"#),
+        ] {
+            let answer = get(address, path, "").await;
+            assert_eq!(body_of(&answer, "HTTP/1.1 400 "), format!(r#"{{"error":"{expected}"}}"#), "{path}");
+        }
+    });
+}
+
+#[test]
+fn documents_without_a_reader_are_a_sentence() {
+    with_server(|address, requests| async move {
+        drop(requests);
+        for path in ["/nodegraph/api/graph/data", "/tlsparser/api/data/1", "/api/v1/graph", "/api/v1/services"] {
+            assert_eq!(
+                body_of(&get(address, path, "").await, "HTTP/1.1 503 "),
+                "the reader has stopped\n",
+                "{path}"
+            );
+        }
+    });
+}

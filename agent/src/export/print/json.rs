@@ -1,6 +1,6 @@
 //! One JSON object a line (docs/print-json.md). A key whose value is not known is not there.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, time::Duration};
 
 use crate::{
     exchange::{ErrorType, Exchange, Method, Role, StreamEnd},
@@ -46,6 +46,7 @@ impl JsonPrinter {
         ] {
             object.moment(key, moment, wall);
         }
+        transport(&mut object, exchange);
         object.end()
     }
 
@@ -115,6 +116,16 @@ fn response(object: &mut Object<'_>, exchange: &Exchange) {
     }
 }
 
+/// The connection under it.
+fn transport(object: &mut Object<'_>, exchange: &Exchange) {
+    let transport = &exchange.transport;
+    object.duration("redtap.tcp.srtt", transport.round_trip);
+    object.number("redtap.tcp.retransmits", u64::from(transport.met.retransmits));
+    object.number("redtap.tcp.out_of_order_bytes", u64::from(transport.met.out_of_order));
+    object.duration("redtap.connection.age", transport.age);
+    object.number("redtap.connection.exchanges", exchange.index + 1);
+}
+
 /// An object in the making. Keys are written as they are: all are ours.
 struct Object<'a> {
     line: &'a mut Vec<u8>,
@@ -143,6 +154,13 @@ impl<'a> Object<'a> {
     fn raw(&mut self, key: &str, value: &[u8]) {
         self.key(key);
         self.line.extend_from_slice(value);
+    }
+
+    /// In nanoseconds.
+    fn duration(&mut self, key: &str, value: Option<Duration>) {
+        if let Some(value) = value {
+            self.number(key, u64::try_from(value.as_nanos()).unwrap_or(u64::MAX));
+        }
     }
 
     fn number(&mut self, key: &str, value: u64) {

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     exposition::{Exposition, HistogramView, Value},
     labels::{self, SeriesLabels},
+    net, spans, tls,
 };
 use crate::{
     exchange::Role,
@@ -24,6 +25,9 @@ pub fn write(page: &Page, out: &mut dyn Exposition) -> fmt::Result {
     requests(&page.red, out)?;
     streams(&page.red, out)?;
     exchanges(&page.red, out)?;
+    net::write(&page.net, out)?;
+    tls::write(&page.net, out)?;
+    spans::write(page, out)?;
     books(&page.agent, out)?;
     flows(&page.agent, out)?;
     tables(page, out)?;
@@ -168,9 +172,16 @@ fn tables(page: &Page, out: &mut dyn Exposition) -> fmt::Result {
 
     let own = [("series", requests, red.series_limit), ("server_addresses", red.servers.len(), red.server_limit)];
     let own = own.map(|(name, entries, limit)| Table { name, entries: count(entries), limit: count(limit) });
-    let all = || page.agent.tables.iter().chain(&own);
+    let net = page.net.tables.iter().map(|table| {
+        let (entries, limit) = (count(table.entries), count(table.limit));
+        Table { name: table.name, entries, limit }
+    });
+    let net: Vec<_> = net.collect();
+    let all = || page.agent.tables.iter().chain(&own).chain(&net);
     numbers(&semconv::TABLE_ENTRIES, by(semconv::TABLE, all().map(|table| (table.name, table.entries))), out)?;
-    numbers(&semconv::TABLE_LIMIT, by(semconv::TABLE, all().map(|table| (table.name, table.limit))), out)
+    numbers(&semconv::TABLE_LIMIT, by(semconv::TABLE, all().map(|table| (table.name, table.limit))), out)?;
+    let overflowed = page.net.tables.iter().map(|table| (table.name, table.overflowed));
+    numbers(&semconv::TABLE_OVERFLOWED, by(semconv::TABLE, overflowed), out)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "53 bits of nanoseconds are a hundred days of CPU time")]

@@ -2,7 +2,13 @@
 
 use std::fmt::{self, Write};
 
-use crate::{red, semconv, semconv::Attribute};
+use crate::{
+    exchange::Role,
+    identity::ServiceId,
+    net::{self, PeerLabels},
+    red,
+    semconv::{self, Attribute},
+};
 
 /// Appends `name="value"` to a label set, with a comma if it is not the first.
 pub fn push(set: &mut String, attribute: Attribute, value: impl fmt::Display) {
@@ -109,6 +115,35 @@ pub fn stream(red: &red::Snapshot, key: &red::StreamKey) -> String {
     }
     push(&mut set, semconv::KIND, key.kind.as_str());
     push(&mut set, semconv::ROLE, key.role.as_str());
+    set
+}
+
+/// The label that all series of connections begin with.
+pub fn service(net: &net::Snapshot, service: Option<ServiceId>) -> String {
+    let mut set = String::new();
+    if let Some(name) = service.and_then(|service| net.services.get(&service)) {
+        push(&mut set, semconv::SERVICE_NAME, name);
+    }
+    set
+}
+
+/// The labels that those begin with whose family does not say the role.
+pub fn end(net: &net::Snapshot, service: Option<ServiceId>, role: Role) -> String {
+    let mut set = self::service(net, service);
+    push(&mut set, semconv::ROLE, role.as_str());
+    set
+}
+
+/// The label set of a series of connections or datagrams.
+pub fn peer<V>(net: &net::Snapshot, series: &net::Series<PeerLabels, V>) -> String {
+    let mut set = end(net, series.service, series.role);
+    match series.labels {
+        Some(labels) => {
+            push(&mut set, semconv::PEER, net.peer(labels.peer));
+            push(&mut set, semconv::SERVER_PORT, labels.port);
+        }
+        None => push(&mut set, semconv::OTEL_METRIC_OVERFLOW, "true"),
+    }
     set
 }
 

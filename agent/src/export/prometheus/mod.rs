@@ -7,8 +7,12 @@ mod exposition;
 mod families;
 mod labels;
 mod negotiate;
+mod net;
 mod openmetrics;
+mod rows;
+mod spans;
 mod text;
+mod tls;
 
 #[cfg(test)]
 mod tests;

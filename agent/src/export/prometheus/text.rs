@@ -92,8 +92,7 @@ impl Samples for Family<'_> {
     fn histogram(&mut self, labels: &str, histogram: &HistogramView<'_>) -> fmt::Result {
         let mut bounds = std::mem::take(&mut self.bounds);
         if bounds.is_empty() {
-            // With a fraction, as OpenMetrics has it: the label must not differ between the formats.
-            bounds.extend(histogram.buckets().map(|(upper, _)| format!("{upper:?}")));
+            bounds.extend(histogram.buckets().map(|(upper, _)| bound(upper)));
         }
         let mut below = 0;
         for (bound, (_, count)) in bounds.iter().zip(histogram.buckets()) {
@@ -105,4 +104,13 @@ impl Samples for Family<'_> {
         self.sample("_sum", labels, None, Value::Float(histogram.sum))?;
         self.sample("_count", labels, None, Value::Integer(histogram.count))
     }
+}
+
+/// A bound with a fraction and without an exponent, as OpenMetrics has it: the label must not differ between the formats.
+fn bound(upper: f64) -> String {
+    let mut text = upper.to_string();
+    if !text.contains('.') {
+        text.push_str(".0");
+    }
+    text
 }

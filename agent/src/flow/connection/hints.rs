@@ -2,10 +2,10 @@
 
 use redtap_ebpf::{Hint, hint};
 
-use super::{Flow, Parser};
+use super::{Flow, Reader};
 use crate::{
     flow::stream::Stream,
-    protocol::{Appetite, Direction},
+    protocol::{Appetite, Detail, Direction},
 };
 
 /// A body with more than this to come is worth telling the kernel of: two system calls against a record a segment.
@@ -18,17 +18,16 @@ impl Flow {
     /// What the kernel should be told of this flow now, if anything.
     pub fn hint(&mut self) -> Option<Hint> {
         let mut next = Hint::default();
-        match &self.parser {
-            Parser::Opaque => next.flags |= hint::OPAQUE,
-            Parser::Undecided { .. } => return None,
-            Parser::Http1(connection) => {
-                if connection.appetite(Direction::Rx) == Appetite::Nothing {
-                    next.flags |= hint::STREAM;
-                } else if connection.is_pipelined() {
-                    next.flags |= hint::FULL;
-                } else if connection.has_long_head() {
-                    next.flags |= hint::SINGLE;
-                }
+        match &self.reader {
+            Reader::Opaque => next.flags |= hint::OPAQUE,
+            Reader::Undecided { .. } => return None,
+            Reader::Protocol(connection) => {
+                next.flags |= match (connection.appetite(Direction::Rx), connection.detail()) {
+                    (Appetite::Nothing, _) => hint::STREAM,
+                    (_, Detail::Everything) => hint::FULL,
+                    (_, Detail::Single) => hint::SINGLE,
+                    (_, Detail::Heads) => 0,
+                };
                 if let Some(to) = skip(&self.rx, &mut self.told_skip[0]) {
                     next.flags |= hint::RX_SKIP;
                     next.rx_skip_to = to;

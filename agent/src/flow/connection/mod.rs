@@ -1,5 +1,6 @@
 //! One connection: its two streams, its parser once a protocol is recognised, and what the kernel is told of it.
 
+mod account;
 mod hints;
 mod recognition;
 
@@ -7,10 +8,15 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use redtap_ebpf::{Closed, Opened, Role, Segment, closed, segment};
 
-use super::stream::{Fed, Stream, Window};
+pub use self::account::{Account, Progress};
+
+use super::{
+    ending::CloseReason,
+    stream::{Fed, Stream, Window},
+};
 use crate::{
     exchange::Exchange,
-    protocol::{Appetite, Direction, End, Output, http1::Connection},
+    protocol::{Appetite, Class, Direction, End, Output, Parser},
     time::Nanos,
 };
 
@@ -19,7 +25,7 @@ const FIN_TX: u8 = 2;
 const ENDED_RST: u8 = 4;
 
 /// What reads a connection.
-enum Parser {
+enum Reader {
     /// Nothing yet.
     Undecided {
         /// Windows that were not recognised.
@@ -27,23 +33,10 @@ enum Parser {
         /// Segments of which it is not known whether they are parsed or opaque.
         segments: u64,
     },
-    /// HTTP/1.
-    Http1(Box<Connection>),
+    /// The parser of its protocol.
+    Protocol(Box<dyn Parser>),
     /// Nothing, for good.
     Opaque,
-}
-
-/// What a connection counts as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Not recognised yet.
-    Undecided,
-    /// HTTP/1.
-    Http1,
-    /// Not of a protocol we read.
-    Opaque,
-    /// It was HTTP/1 and has become a byte stream.
-    Stream,
 }
 
 /// A connection.
@@ -56,6 +49,12 @@ pub struct Flow {
     pub pid: u32,
     /// Name of the thread that connected.
     pub comm: [u8; 16],
+    /// Id of the cgroup the socket belongs to; 0: not known.
+    pub cgroup: u64,
+    /// What it has carried, and how much of that was told.
+    pub account: Account,
+    /// For the use of whoever is delivered to.
+    pub tags: Tags,
     /// When the last record came.
     pub touched: Nanos,
     /// A finished exchange that waits for the acknowledgement of its answer.
@@ -66,9 +65,10 @@ pub struct Flow {
     pub hinted: bool,
     rx: Stream,
     tx: Stream,
-    parser: Parser,
+    reader: Reader,
     from_start: bool,
     first_fin: Option<Direction>,
+    rst_from: Option<Direction>,
     /// A record was lost since the last received segment: a hole before the next is likely its.
     doubtful: bool,
     /// Bits of FIN and RST seen.
@@ -86,15 +86,19 @@ impl Default for Flow {
             peer: None,
             pid: 0,
             comm: [0; 16],
+            cgroup: 0,
+            account: Account::default(),
+            tags: Tags::default(),
             touched: Nanos(0),
             parked: None,
             listed: false,
             hinted: false,
             rx: Stream::default(),
             tx: Stream::default(),
-            parser: Parser::Undecided { strange: 0, segments: 0 },
+            reader: Reader::Undecided { strange: 0, segments: 0 },
             from_start: false,
             first_fin: None,
+            rst_from: None,
             doubtful: false,
             ended: 0,
             version: 0,
@@ -103,6 +107,15 @@ impl Default for Flow {
             bulk_since: [None; 2],
         }
     }
+}
+
+/// Whoever is delivered to keeps these with a connection: zero until set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// For what becomes of the connection.
+    pub connection: u32,
+    /// For what becomes of its exchanges.
+    pub exchanges: u32,
 }
 
 /// What the books say of segments.
@@ -123,6 +136,10 @@ impl Flow {
             self.pid = opened.pid;
         }
         self.comm = opened.comm;
+        if opened.cgroup != 0 {
+            self.cgroup = opened.cgroup;
+        }
+        self.account.opened(opened);
         if opened.role != Role::Unknown as u8 && !self.rx.is_started() && !self.tx.is_started() {
             self.from_start = true;
             self.rx.start(opened.rx_seq);
@@ -133,20 +150,19 @@ impl Flow {
     /// What it counts as.
     #[must_use]
     pub fn class(&self) -> Class {
-        match &self.parser {
-            Parser::Undecided { .. } => Class::Undecided,
-            Parser::Http1(connection) if connection.appetite(Direction::Rx) == Appetite::Nothing => Class::Stream,
-            Parser::Http1(_) => Class::Http1,
-            Parser::Opaque => Class::Opaque,
+        match &self.reader {
+            Reader::Undecided { .. } => Class::Undecided,
+            Reader::Protocol(parser) => parser.class(),
+            Reader::Opaque => Class::Opaque,
         }
     }
 
     /// Whether nothing waits on it.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        match &self.parser {
-            Parser::Http1(connection) => connection.pending() == 0 && connection.stream_kind().is_none(),
-            Parser::Undecided { .. } | Parser::Opaque => true,
+        match &self.reader {
+            Reader::Protocol(parser) => parser.is_idle(),
+            Reader::Undecided { .. } | Reader::Opaque => true,
         }
     }
 
@@ -159,9 +175,9 @@ impl Flow {
     /// Bytes of payload and of unfinished exchanges that are kept.
     #[must_use]
     pub fn kept_bytes(&self) -> usize {
-        let parser = match &self.parser {
-            Parser::Http1(connection) => connection.kept_bytes(),
-            Parser::Undecided { .. } | Parser::Opaque => 0,
+        let parser = match &self.reader {
+            Reader::Protocol(connection) => connection.kept_bytes(),
+            Reader::Undecided { .. } | Reader::Opaque => 0,
         };
         self.rx.kept_bytes() + self.tx.kept_bytes() + parser
     }
@@ -169,9 +185,9 @@ impl Flow {
     /// Segments whose place in the books waits for a verdict.
     #[must_use]
     pub const fn undecided_segments(&self) -> u64 {
-        match self.parser {
-            Parser::Undecided { segments, .. } => segments,
-            Parser::Http1(_) | Parser::Opaque => 0,
+        match self.reader {
+            Reader::Undecided { segments, .. } => segments,
+            Reader::Protocol(_) | Reader::Opaque => 0,
         }
     }
 
@@ -183,12 +199,17 @@ impl Flow {
         if header.pid != 0 {
             self.pid = header.pid;
         }
+        if header.cgroup != 0 {
+            self.cgroup = header.cgroup;
+        }
+        self.account.segment(header);
+        output.counters = self.account.counters();
         if header.flags & segment::LOSS != 0 {
             self.note_loss();
             self.doubtful = true;
         }
         if header.picked_up != 0
-            && let Parser::Http1(connection) = &mut self.parser
+            && let Reader::Protocol(connection) = &mut self.reader
         {
             connection.picked_up(Nanos(header.picked_up));
         }
@@ -218,23 +239,23 @@ impl Flow {
         if !stream.is_started() {
             stream.start(window.seq);
         }
-        match &mut self.parser {
-            Parser::Opaque => Verdict { parsed: 0, opaque: counted },
-            Parser::Undecided { segments, .. } => {
+        match &mut self.reader {
+            Reader::Opaque => Verdict { parsed: 0, opaque: counted },
+            Reader::Undecided { segments, .. } => {
                 *segments += counted;
                 self.undecided(direction, window, output)
             }
-            Parser::Http1(connection) => {
+            Reader::Protocol(connection) => {
                 let (stream, other) = match direction {
                     Direction::Rx => (&mut self.rx, &mut self.tx),
                     Direction::Tx => (&mut self.tx, &mut self.rx),
                 };
-                other.settle(direction.other(), connection, output);
+                other.settle(direction.other(), &mut **connection, output);
                 if self.doubtful {
-                    other.give_up_rest(direction.other(), connection, output);
+                    other.give_up_rest(direction.other(), &mut **connection, output);
                 }
                 if other.holds() {
-                    other.release(direction.other(), connection, output);
+                    other.release(direction.other(), &mut **connection, output);
                 }
                 let hole = direction == Direction::Rx
                     && !self.doubtful
@@ -245,13 +266,13 @@ impl Flow {
                 }
                 let mut fed = Fed::Parsed;
                 if hole {
-                    fed = stream.release(direction, connection, output);
+                    fed = stream.release(direction, &mut **connection, output);
                 }
                 if fed == Fed::Parsed {
-                    fed = stream.feed(direction, window, connection, output);
+                    fed = stream.feed(direction, window, &mut **connection, output);
                 }
                 if fed == Fed::Invalid {
-                    self.parser = Parser::Opaque;
+                    self.reader = Reader::Opaque;
                 }
                 self.doubtful &= direction == Direction::Tx;
                 Verdict { parsed: counted, opaque: 0 }
@@ -268,10 +289,10 @@ impl Flow {
 
     /// Records of the connection were lost.
     pub fn note_loss(&mut self) {
-        match &mut self.parser {
-            Parser::Http1(connection) => connection.note_loss(),
-            Parser::Undecided { .. } => self.from_start = false,
-            Parser::Opaque => {}
+        match &mut self.reader {
+            Reader::Protocol(connection) => connection.note_loss(),
+            Reader::Undecided { .. } => self.from_start = false,
+            Reader::Opaque => {}
         }
     }
 
@@ -281,6 +302,9 @@ impl Flow {
         let is_fin = header.flags & segment::FIN != 0;
         if is_fin && self.first_fin.is_none() {
             self.first_fin = Some(direction);
+        }
+        if !is_fin {
+            self.rst_from.get_or_insert(direction);
         }
         self.ended |= match (is_fin, direction) {
             (false, _) => ENDED_RST,
@@ -293,7 +317,7 @@ impl Flow {
             stream.reaches(header.seq, header.length);
         }
         let mut end = self.end(Nanos(header.time));
-        let Parser::Http1(connection) = &mut self.parser else { return };
+        let Reader::Protocol(connection) = &mut self.reader else { return };
         if !is_fin {
             if !self.from_start {
                 end.rst = Some(direction);
@@ -341,42 +365,63 @@ impl Flow {
             _ if end.first_fin.is_none() && closed.unanswered == 0 => Some(Direction::Tx),
             _ => None,
         };
+        self.account.totals(&closed.totals);
         self.ends(&end, closed.picked_up, output)
+    }
+
+    /// What it has carried since that was last told, if anything.
+    #[must_use]
+    pub fn progress(&mut self) -> Option<Progress> {
+        self.account.streams(self.rx.passed(), self.tx.passed());
+        self.account.progress()
+    }
+
+    /// How it ended, as far as FIN and RST tell.
+    #[must_use]
+    pub const fn ended_by(&self) -> CloseReason {
+        match (self.ended & ENDED_RST != 0, self.ended & (FIN_RX | FIN_TX)) {
+            (true, _) => match self.rst_from {
+                Some(Direction::Tx) => CloseReason::RstSent,
+                _ => CloseReason::RstReceived,
+            },
+            (false, 0) => CloseReason::Unknown,
+            (false, _) => CloseReason::Fin,
+        }
     }
 
     /// The connection is forgotten, or the agent stops: what waits on it ends as it is.
     pub fn forgotten(&mut self, now: Nanos, output: &mut Output) -> Verdict {
         self.note_loss();
         let end = self.end(now);
-        if let Parser::Http1(connection) = &mut self.parser {
-            self.rx.release(Direction::Rx, connection, output);
+        if let Reader::Protocol(connection) = &mut self.reader {
+            self.rx.release(Direction::Rx, &mut **connection, output);
             connection.abandon(&end, output);
         }
         let verdict = Verdict { parsed: 0, opaque: self.undecided_segments() };
-        self.parser = Parser::Opaque;
+        self.reader = Reader::Opaque;
         verdict
     }
 
     fn ends(&mut self, end: &End, picked_up: u64, output: &mut Output) -> Verdict {
         let verdict = Verdict { parsed: 0, opaque: self.undecided_segments() };
-        if let Parser::Http1(connection) = &mut self.parser {
+        if let Reader::Protocol(connection) = &mut self.reader {
             if picked_up != 0 {
                 connection.picked_up(Nanos(picked_up));
             }
-            self.rx.settle(Direction::Rx, connection, output);
-            self.tx.settle(Direction::Tx, connection, output);
-            self.rx.release(Direction::Rx, connection, output);
+            self.rx.settle(Direction::Rx, &mut **connection, output);
+            self.tx.settle(Direction::Tx, &mut **connection, output);
+            self.rx.release(Direction::Rx, &mut **connection, output);
             connection.close(end, output);
         }
-        self.parser = Parser::Opaque;
+        self.reader = Reader::Opaque;
         verdict
     }
 
     /// Tells exchanges that have waited for an answer since before `oldest`, and gives holes up that did not fill.
     pub fn expire(&mut self, oldest: Nanos, now: Nanos, output: &mut Output) {
-        if let Parser::Http1(connection) = &mut self.parser {
+        if let Reader::Protocol(connection) = &mut self.reader {
             if self.rx.holds() && now.since(self.touched) > HOLD_TIME {
-                self.rx.release(Direction::Rx, connection, output);
+                self.rx.release(Direction::Rx, &mut **connection, output);
             }
             connection.expire(oldest, now, output);
         }

@@ -1,12 +1,11 @@
 //! What a connection is, told by how it begins.
 
-use super::{Flow, Parser, Verdict};
+use std::net::SocketAddr;
+
+use super::{Flow, Reader, Verdict};
 use crate::{
     flow::stream::{Fed, MAX_HEAD, Window},
-    protocol::{
-        Direction, Output, Recognition,
-        http1::{self, Connection},
-    },
+    protocol::{Direction, Output, PROTOCOLS, Protocol, Recognition, Sight, http1, recognise},
     time::Nanos,
 };
 
@@ -64,13 +63,17 @@ impl Flow {
             stream.restart(window);
             stream.keep(window, MAX_UNDECIDED);
         }
-        // Without what stood before, a first word may be the rest of one.
-        let recognise = if self.from_start { http1::recognise } else { http1::recognise_known };
-        match recognise(self.stream(direction).unused()) {
-            Recognition::NeedMore => Verdict::default(),
-            Recognition::Request => self.adopt(direction, window.time, output),
-            Recognition::Response => self.adopt(direction.other(), window.time, output),
-            Recognition::No => self.strange(direction, window),
+        let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
+        let ports = [port(self.local), port(self.peer)];
+        let from_start = self.from_start;
+        let sight = Sight { bytes: self.stream(direction).unused(), from_start, ports };
+        match recognise(&sight) {
+            (Recognition::Request, Some(protocol)) => self.adopt(protocol, direction, window.time, output),
+            (Recognition::Response, Some(protocol)) => {
+                self.adopt(protocol, direction.other(), window.time, output)
+            }
+            (Recognition::NeedMore, _) => Verdict::default(),
+            _ => self.strange(direction, window),
         }
     }
 
@@ -81,20 +84,21 @@ impl Flow {
             Recognition::Response => direction.other(),
             Recognition::NeedMore | Recognition::No => return None,
         };
-        Some(self.adopt(requests, now, output))
+        let [http1, ..] = &PROTOCOLS;
+        Some(self.adopt(http1, requests, now, output))
     }
 
-    /// It is HTTP/1, and requests take this direction.
-    fn adopt(&mut self, requests: Direction, now: Nanos, output: &mut Output) -> Verdict {
+    /// It is of this protocol, and requests take this direction.
+    fn adopt(&mut self, protocol: &Protocol, requests: Direction, now: Nanos, output: &mut Output) -> Verdict {
         let parsed = self.undecided_segments();
-        let mut connection = Connection::new(requests, self.from_start);
+        let mut parser = (protocol.parser)(requests, self.from_start, output);
         for direction in [requests, requests.other()] {
-            if self.stream(direction).replay(direction, &mut connection, output, now) == Fed::Invalid {
-                self.parser = Parser::Opaque;
+            if self.stream(direction).replay(direction, &mut *parser, output, now) == Fed::Invalid {
+                self.reader = Reader::Opaque;
                 return Verdict { parsed, opaque: 0 };
             }
         }
-        self.parser = Parser::Http1(Box::new(connection));
+        self.reader = Reader::Protocol(parser);
         Verdict { parsed, opaque: 0 }
     }
 
@@ -106,7 +110,7 @@ impl Flow {
         if self.from_start {
             return self.becomes_opaque();
         }
-        if let Parser::Undecided { strange, .. } = &mut self.parser {
+        if let Reader::Undecided { strange, .. } = &mut self.reader {
             *strange += 1;
             if *strange >= MAX_STRANGE {
                 return self.becomes_opaque();
@@ -117,7 +121,7 @@ impl Flow {
 
     fn becomes_opaque(&mut self) -> Verdict {
         let opaque = self.undecided_segments();
-        self.parser = Parser::Opaque;
+        self.reader = Reader::Opaque;
         self.rx.forget();
         self.tx.forget();
         Verdict { parsed: 0, opaque }

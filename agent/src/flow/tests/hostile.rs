@@ -9,6 +9,7 @@ use zerocopy::FromBytes;
 use crate::{
     exchange::Role,
     flow::{Limits, Table},
+    protocol::Output,
     testing::{Cuts, Host, Record, Setup, Told, Wire, any_sizes, any_starts, deterministic},
     time::Nanos,
 };
@@ -25,7 +26,7 @@ const MOST_OF_A_FLOW: usize = 4 * (128 << 10) + 64 * (17 << 10) + 16 * (256 << 1
 const MOST_EARLY: usize = 1024 * (17 << 10);
 
 fn table() -> Table {
-    Table::new(Limits { flows: FLOWS, request_timeout: Duration::from_secs(1) }, true)
+    Table::new(Limits { flows: FLOWS, request_timeout: Duration::from_secs(1) }, Output::new(true))
 }
 
 /// After everything: the table empties, and every segment has its place.
@@ -95,7 +96,12 @@ fn segment() -> impl Strategy<Value = (Segment, Vec<u8>)> {
             pid: 1,
             tid: 1,
             srtt_us: 0,
-            retransmits: 0,
+            retransmits: length,
+            out_of_order: offset,
+            duplicate: seq,
+            rx_segments: offset,
+            tx_segments: length,
+            cgroup: 0,
         };
         (header, bytes)
     })

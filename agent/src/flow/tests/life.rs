@@ -7,6 +7,7 @@ use redtap_ebpf::{Opened, Segment, tcp};
 use crate::{
     exchange::Role,
     flow::{Limits, Table},
+    protocol::Output,
     testing::{Cuts, Host, Record, Setup, Told, Wire},
     time::Nanos,
 };
@@ -24,7 +25,7 @@ fn records(writes: &[&[u8]]) -> Vec<Record> {
 }
 
 fn table() -> Table {
-    Table::new(Limits { flows: 8, request_timeout: Duration::from_secs(300) }, true)
+    Table::new(Limits { flows: 8, request_timeout: Duration::from_secs(300) }, Output::new(true))
 }
 
 fn take(table: &mut Table, record: &Record, told: &mut Told) {
@@ -89,7 +90,8 @@ fn a_connection_that_is_forgotten_ends_nothing_that_goes_on() {
         (vec![GET, OK], "GET / 200 resp=2"),
     ] {
         let mut told = Told::default();
-        let mut table = Table::new(Limits { flows: 1, request_timeout: Duration::from_secs(300) }, true);
+        let mut table =
+            Table::new(Limits { flows: 1, request_timeout: Duration::from_secs(300) }, Output::new(true));
         for record in &records(&writes) {
             take(&mut table, record, &mut told);
         }

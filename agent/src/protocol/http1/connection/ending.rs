@@ -63,7 +63,7 @@ impl Connection {
 
     /// The server will send no more: what lasted until then is whole, what waits for an answer gets none. A tunnel
     /// goes on in the other direction.
-    pub fn server_closes(&mut self, end: &End, output: &mut Output) {
+    pub(super) fn server_sends_no_more(&mut self, end: &End, output: &mut Output) {
         if self.request.reading == Reading::Tunnel {
             return;
         }
@@ -80,11 +80,11 @@ impl Connection {
             }
             self.answered(self.response.seen, output);
         }
-        self.close(end, output);
+        self.is_over(end, output);
     }
 
     /// Nothing more will be seen of the connection, which may go on: what is not whole is unobserved.
-    pub fn abandon(&mut self, end: &End, output: &mut Output) {
+    pub(super) fn is_forgotten(&mut self, end: &End, output: &mut Output) {
         while let Some(pending) = self.pending.pop_front() {
             let whole = pending.request_done && pending.response_done;
             let outcome = if whole { answered_outcome(&pending) } else { Outcome::Unobserved };
@@ -95,7 +95,7 @@ impl Connection {
     }
 
     /// The connection is over: everything on it ends now, by whoever ended it.
-    pub fn close(&mut self, end: &End, output: &mut Output) {
+    pub(super) fn is_over(&mut self, end: &End, output: &mut Output) {
         self.request.seen = self.request.seen.max(end.position(self.requests));
         self.response.seen = self.response.seen.max(end.position(self.requests.other()));
         match self.response.reading {
@@ -134,7 +134,7 @@ impl Connection {
     }
 
     /// Tells exchanges that have waited for an answer since before `oldest`.
-    pub fn expire(&mut self, oldest: Nanos, now: Nanos, output: &mut Output) {
+    pub(super) fn time_out(&mut self, oldest: Nanos, now: Nanos, output: &mut Output) {
         for pending in &mut self.pending {
             let times = &pending.exchange.times;
             let waits = times.response_first.is_none() && !pending.told;

@@ -9,6 +9,7 @@
 //! ```
 
 mod ending;
+mod parser;
 mod request;
 mod response;
 
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     exchange::{Exchange, Role, StreamKind},
-    protocol::{Appetite, Direction, Output, Parse, Piece, Recognition},
+    protocol::{Direction, Output, Parse, Piece, Recognition},
     time::Nanos,
 };
 
@@ -181,88 +182,6 @@ impl Connection {
         }
     }
 
-    /// What the next bytes of a direction are.
-    #[must_use]
-    pub fn appetite(&self, direction: Direction) -> Appetite {
-        let side = if direction == self.requests { &self.request } else { &self.response };
-        match side.reading {
-            Reading::Tunnel => Appetite::Nothing,
-            Reading::UntilClose | Reading::Chunked(Chunks::Lost) => Appetite::Bulk,
-            _ => Appetite::Bytes,
-        }
-    }
-
-    /// Whether requests were seen to follow one another without an answer between.
-    #[must_use]
-    pub const fn is_pipelined(&self) -> bool {
-        self.pipelined
-    }
-
-    /// Whether a single request's head was long.
-    #[must_use]
-    pub const fn has_long_head(&self) -> bool {
-        self.long_head
-    }
-
-    /// Whether a direction is the server's.
-    #[must_use]
-    pub fn is_from_server(&self, direction: Direction) -> bool {
-        direction != self.requests
-    }
-
-    /// Exchanges that wait for an answer or for their request's end.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Bytes that those exchanges take.
-    #[must_use]
-    pub fn kept_bytes(&self) -> usize {
-        let details = |pending: &Pending| pending.exchange.details.kept_bytes();
-        let each = size_of::<Pending>() + size_of::<Exchange>();
-        self.pending.iter().map(|pending| each + details(pending)).sum()
-    }
-
-    /// The stream the connection has become.
-    #[must_use]
-    pub fn stream_kind(&self) -> Option<StreamKind> {
-        self.stream.as_ref().map(|stream| stream.kind)
-    }
-
-    /// Bytes of the connection were lost to us.
-    pub fn note_loss(&mut self) {
-        self.lossy = true;
-        self.lost = true;
-    }
-
-    /// The application has read from the socket: every request that had arrived by then is in its hands.
-    pub fn picked_up(&mut self, moment: Nanos) {
-        for pending in &mut self.pending {
-            let times = &mut pending.exchange.times;
-            if times.picked_up.is_none() && times.request_first.is_some_and(|first| first <= moment) {
-                times.picked_up = Some(moment);
-            }
-        }
-    }
-
-    /// Goes over a piece of a direction.
-    pub fn parse(&mut self, direction: Direction, piece: &Piece<'_>, output: &mut Output) -> Parse {
-        let is_request = direction == self.requests;
-        let parse = self.read(is_request, piece, output);
-        let passed = match parse {
-            Parse::Done(used) => used,
-            Parse::Skip(_) => piece.bytes.len(),
-            Parse::NeedMore | Parse::Invalid => 0,
-        };
-        if passed > 0 {
-            let side = if is_request { &mut self.request } else { &mut self.response };
-            side.seen = side.seen.max(piece.at + passed as u64);
-            side.last = side.last.max(piece.last);
-        }
-        parse
-    }
-
     fn read(&mut self, is_request: bool, piece: &Piece<'_>, output: &mut Output) -> Parse {
         let length = piece.bytes.len();
         let reading = if is_request { self.request.reading } else { self.response.reading };
@@ -320,50 +239,6 @@ impl Connection {
                 }
             }
             Reading::Unframed => self.resynchronise(is_request, piece, output),
-        }
-    }
-
-    /// Bytes of a direction will never be seen: those behind `piece`, the last that were and are not parsed,
-    /// up to `to`.
-    pub fn gap(&mut self, direction: Direction, piece: &Piece<'_>, to: u64, output: &mut Output) {
-        let is_request = direction == self.requests;
-        let side = if is_request { &mut self.request } else { &mut self.response };
-        side.seen = side.seen.max(to);
-        side.resumed = to;
-        if !piece.bytes.is_empty() {
-            side.last = side.last.max(piece.last);
-        }
-        match side.reading {
-            Reading::Chunked(mut chunks) => {
-                chunks.gap(to);
-                side.reading = Reading::Chunked(chunks);
-                if chunks == Chunks::Lost && (self.missing || self.pending.len() > 1) {
-                    self.others_may_follow(is_request, output);
-                }
-            }
-            Reading::Head => {
-                side.searched = 0;
-                match head::parse_partial(piece.bytes) {
-                    Some(found) if is_request => {
-                        self.response_gives_way(output);
-                        self.request_begins(&found, piece, true, output);
-                        self.request.reading = Reading::Unframed;
-                        self.request.sized = false;
-                        // Others may follow it.
-                        self.astray = true;
-                        self.missing |= self.pipelined;
-                    }
-                    Some(found) => self.partial_response(&found, piece, to, output),
-                    None => self.goes_astray(is_request, output),
-                }
-            }
-            Reading::Length(end) if to > end => {
-                let moment = side.last;
-                self.body_ends(is_request, end, moment, output);
-                self.goes_astray(is_request, output);
-            }
-            Reading::Declined(end) => side.reading = Reading::Length(end),
-            Reading::Length(_) | Reading::UntilClose | Reading::Unframed | Reading::Tunnel => {}
         }
     }
 

@@ -1,0 +1,154 @@
+//! Both ends of a connection on one host: whose socket is at the other end.
+
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+
+use hashbrown::HashMap;
+
+use crate::time::Nanos;
+
+/// How long an end that has closed is remembered: the other end closes a moment later.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A process at an end of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The process; 0: not known.
+    pub pid: u32,
+    /// The name of the thread that connected; all zero: not known.
+    pub comm: [u8; 16],
+}
+
+struct Place {
+    cookie: u64,
+    owner: Owner,
+    /// Sockets with these addresses at once, in different network namespaces: then none is told from the others.
+    sockets: u32,
+    /// Since when there are none.
+    gone: Option<Nanos>,
+}
+
+/// Local and peer address of a socket.
+type Pair = (SocketAddr, SocketAddr);
+
+/// The sockets of this host by their addresses.
+#[derive(Default)]
+pub struct Pairs {
+    places: HashMap<Pair, Place>,
+    gone: VecDeque<(Nanos, Pair)>,
+}
+
+impl Pairs {
+    /// A socket has these addresses.
+    pub fn opened(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, owner: Owner) {
+        let fresh = Place { cookie, owner, sockets: 1, gone: None };
+        match self.places.entry((local, peer)) {
+            hashbrown::hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(fresh);
+            }
+            hashbrown::hash_map::Entry::Occupied(mut occupied) => {
+                let place = occupied.get_mut();
+                if place.gone.is_some() {
+                    *place = fresh;
+                } else if place.cookie != cookie {
+                    place.sockets += 1;
+                }
+            }
+        }
+    }
+
+    /// The process of a socket has become known.
+    pub fn owned(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, owner: Owner) {
+        if let Some(place) = self.places.get_mut(&(local, peer))
+            && place.cookie == cookie
+        {
+            place.owner = owner;
+        }
+    }
+
+    /// A socket is gone.
+    pub fn closed(&mut self, local: SocketAddr, peer: SocketAddr, now: Nanos) {
+        let Some(place) = self.places.get_mut(&(local, peer)) else { return };
+        place.sockets = place.sockets.saturating_sub(1);
+        if place.sockets == 0 && place.gone.is_none() {
+            place.gone = Some(now);
+            self.gone.push_back((now, (local, peer)));
+        }
+    }
+
+    /// Who is at the other end of a socket with these addresses, if that is this host, and one socket only.
+    #[must_use]
+    pub fn other_end(&self, local: SocketAddr, peer: SocketAddr) -> Option<Owner> {
+        let place = self.places.get(&(peer, local))?;
+        (place.sockets <= 1).then_some(place.owner)
+    }
+
+    /// Forgets those that have been gone for long.
+    pub fn expire(&mut self, now: Nanos) {
+        while let Some((since, pair)) = self.gone.front()
+            && now.since(*since) >= LINGER
+        {
+            if self.places.get(pair).is_some_and(|place| place.gone == Some(*since)) {
+                self.places.remove(pair);
+            }
+            self.gone.pop_front();
+        }
+    }
+
+    /// Addresses remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    const CLIENT: Owner = Owner { pid: 1, comm: [0; 16] };
+    const SERVER: Owner = Owner { pid: 2, comm: [0; 16] };
+
+    #[test]
+    fn an_end_knows_the_other_for_a_while_after_it_has_closed() {
+        let (client, server) = (address(40_000), address(80));
+        let mut pairs = Pairs::default();
+        pairs.opened(client, server, 1, CLIENT);
+        assert_eq!(pairs.other_end(client, server), None);
+        pairs.opened(server, client, 2, Owner::default());
+        pairs.owned(server, client, 2, SERVER);
+        assert_eq!(pairs.other_end(client, server), Some(SERVER));
+        assert_eq!(pairs.other_end(server, client), Some(CLIENT));
+        pairs.closed(client, server, Nanos(10));
+        pairs.expire(Nanos(10).plus(LINGER / 2));
+        assert_eq!(pairs.other_end(server, client), Some(CLIENT));
+        pairs.expire(Nanos(10).plus(LINGER));
+        assert_eq!(pairs.other_end(server, client), None);
+        // The port is used again.
+        pairs.opened(client, server, 3, CLIENT);
+        assert_eq!(pairs.other_end(server, client), Some(CLIENT));
+        assert_eq!(pairs.len(), 2);
+    }
+
+    #[test]
+    fn the_same_addresses_in_two_namespaces_tell_nothing() {
+        let (client, server) = (address(40_000), address(80));
+        let mut pairs = Pairs::default();
+        pairs.opened(client, server, 1, CLIENT);
+        pairs.opened(client, server, 2, SERVER);
+        assert_eq!(pairs.other_end(server, client), None);
+        pairs.closed(client, server, Nanos(0));
+        pairs.closed(client, server, Nanos(0));
+        pairs.expire(Nanos(0).plus(LINGER));
+        assert!(pairs.is_empty());
+    }
+}

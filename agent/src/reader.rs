@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use hashbrown::HashSet;
 use rustix::process::setpriority_process;
 
 use crate::{
@@ -87,6 +88,8 @@ struct Turn {
     swept: Nanos,
     expired: Nanos,
     asked_live: Nanos,
+    /// Flows with live totals that were not known when the kernel was last asked.
+    strays: HashSet<u64>,
     lines_dropped: u64,
 }
 
@@ -123,6 +126,7 @@ impl Reader {
             swept: now,
             expired: now,
             asked_live: now,
+            strays: HashSet::new(),
             lines_dropped: 0,
         };
         // The reader must run when the host is busiest: what it does not read in time is lost. It uses a small part of
@@ -179,7 +183,7 @@ impl Reader {
         let patience = if request.is_some() || stopping { LIVE_AT_MOST } else { LIVE };
         if now.since(turn.asked_live) >= patience {
             turn.asked_live = now;
-            self.ask_live(now);
+            self.ask_live(turn, now);
         }
         if stopping {
             self.pipeline.stop();
@@ -202,20 +206,22 @@ impl Reader {
     }
 
     /// Asks the kernel what connections have carried of which no record tells, and tells what all have.
-    fn ask_live(&mut self, now: Nanos) {
-        let mut unknown = Vec::new();
+    fn ask_live(&mut self, turn: &mut Turn, now: Nanos) {
+        let mut unknown = HashSet::new();
         let read = self.live.read(|cookie, totals| {
             if !self.pipeline.live(cookie, totals) {
-                unknown.push(cookie);
+                unknown.insert(cookie);
             }
         });
         if let Err(error) = read {
             tracing::debug!(%error, "cannot read the live totals");
         }
-        // Their end was lost, or they were forgotten for want of room.
-        for cookie in unknown {
-            self.live.remove(cookie);
+        // One that stays unknown is no flow whose beginning is still on its way: its end was lost, or it was forgotten for
+        // want of room.
+        for cookie in unknown.iter().filter(|cookie| turn.strays.contains(*cookie)) {
+            self.live.remove(*cookie);
         }
+        turn.strays = unknown;
         self.pipeline.tell_progress(now);
     }
 

@@ -152,11 +152,11 @@ impl Sinks {
         name.map_or_else(|| self.net.unnamed(address), Peer::Name)
     }
 
-    /// Who is at the other end of a connection, and whether that is a socket of this host.
-    fn other_end(&mut self, link: &Link<'_>, peer: SocketAddr) -> (Peer, bool) {
+    /// What the other end of a connection goes by.
+    fn other_end(&mut self, link: &Link<'_>, peer: SocketAddr) -> Peer {
         match link.other_end() {
-            Some(owner) if owner.pid != 0 => (Peer::Service(self.service(owner.pid, &owner.comm)), true),
-            other => (self.named(peer.ip()), other.is_some()),
+            Some(owner) if owner.pid != 0 => Peer::Service(self.service(owner.pid, &owner.comm)),
+            _ => self.named(peer.ip()),
         }
     }
 
@@ -164,7 +164,7 @@ impl Sinks {
     fn ends(&mut self, link: &Link<'_>) -> Option<Ends> {
         let (local, peer) = (link.local?, link.peer?);
         let service = self.service(link.owner.pid, &link.owner.comm);
-        let (other, _) = self.other_end(link, peer);
+        let other = self.other_end(link, peer);
         // Of a connection whose beginning nobody saw, the lower port is the server's.
         let role = link.role.unwrap_or(if local.port() <= peer.port() { Role::Server } else { Role::Client });
         let this = Peer::Service(service);
@@ -195,18 +195,23 @@ impl Sinks {
 
     /// A request passed between two services.
     fn request(&mut self, exchange: &Exchange, service: ServiceId, link: &mut Link<'_>) {
-        if link.tags.exchanges == 0 {
+        let mut tag = link.tags.exchanges;
+        if tag == 0 {
             let Some(peer) = link.peer else { return };
-            let (other, is_here) = self.other_end(link, peer);
+            let other = self.other_end(link, peer);
             let (client, server) = match exchange.role {
                 Role::Client => (Peer::Service(service), other),
                 Role::Server => (other, Peer::Service(service)),
             };
-            let edge = self.net.edge(client, server);
-            link.tags.exchanges = edge.tag() | if is_here { OTHER_END_TELLS } else { 0 };
+            let owner = link.other_end();
+            tag = self.net.edge(client, server).tag() | if owner.is_some() { OTHER_END_TELLS } else { 0 };
+            // Who is at the other end may become known yet.
+            if owner.is_none_or(|owner| owner.pid != 0) {
+                link.tags.exchanges = tag;
+            }
         }
-        let other_end_tells = link.tags.exchanges & OTHER_END_TELLS != 0;
-        let Some(edge) = EdgeId::from_tag(link.tags.exchanges & !OTHER_END_TELLS) else { return };
+        let other_end_tells = tag & OTHER_END_TELLS != 0;
+        let Some(edge) = EdgeId::from_tag(tag & !OTHER_END_TELLS) else { return };
         let counts = exchange.role == Role::Client || !other_end_tells;
         let failed = exchange.error_type().is_some();
         self.net.request(edge, exchange.role, counts, failed, exchange.duration(), !other_end_tells);

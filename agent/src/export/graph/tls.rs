@@ -12,7 +12,7 @@ use super::{
     text::{Rfc3339, unix},
 };
 use crate::{
-    net::{self, HandshakeView},
+    net::{self, HandshakeView, TlsError},
     protocol::tls::{self, Certificate, Certificates},
 };
 
@@ -53,6 +53,29 @@ pub struct Details<'a> {
     used_tls_version: &'static str,
     used_cipher_suite: String,
     certificate: Shown,
+    handshake: Facts<'a>,
+}
+
+/// What k8spacket does not tell of a handshake. What is not known is left out.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Facts<'a> {
+    /// How often a handshake between the two was seen.
+    count: u64,
+    /// `established`, `unobserved`, or what `error_type` of the metrics says.
+    outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_exchange_group: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    protocols_offered: &'a [Box<str>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ja4: Option<&'a str>,
 }
 
 /// What a handshake showed of its ends.
@@ -106,7 +129,29 @@ pub fn details<'a>(net: &'a net::Snapshot, id: &str) -> Option<Details<'a>> {
         used_tls_version: handshake.version.map_or("", version),
         used_cipher_suite: handshake.cipher.map_or_else(String::new, cipher),
         certificate: shown(view),
+        handshake: facts(view),
     })
+}
+
+fn facts(view: &HandshakeView) -> Facts<'_> {
+    let handshake = &view.handshake;
+    let group = |group: u16| tls::group_name(group).map_or_else(|| format!("{group:#06x}"), str::to_owned);
+    let outcome = match handshake.outcome {
+        tls::Outcome::Established => "established".to_owned(),
+        tls::Outcome::Unobserved => "unobserved".to_owned(),
+        tls::Outcome::Alert { description, .. } => TlsError::Alert(description).to_string(),
+        tls::Outcome::Abandoned => TlsError::Abandoned.to_string(),
+    };
+    Facts {
+        count: view.count,
+        outcome,
+        seconds: handshake.duration.map(|duration| duration.as_secs_f64()),
+        resumed: handshake.resumed,
+        key_exchange_group: handshake.group.map(group),
+        protocols_offered: &handshake.protocols_offered,
+        protocol: handshake.protocol.as_deref(),
+        ja4: handshake.fingerprint.as_deref(),
+    }
 }
 
 fn domain(view: &HandshakeView) -> &str {

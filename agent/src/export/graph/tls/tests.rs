@@ -95,6 +95,10 @@ fn details_of_a_handshake_that_showed_certificates() {
         "notAfter": "2026-12-31T23:59:59Z",
         "serverChain": "Certificate:\n    Data:\n        Serial Number: 0a1b\n        Issuer: CN=Example CA,O=Example\n        Validity:\n            Not Before: 2026-01-01T00:00:00Z\n            Not After: 2026-12-31T23:59:59Z\n        Subject: CN=example.org\n        Subject Alternative Names: example.org, 192.0.2.7\nCertificate:\n    Data:\n        Serial Number: 0a1b\n        Issuer: CN=Example CA,O=Example\n        Validity:\n            Not Before: 2026-01-01T00:00:00Z\n            Not After: 2026-12-31T23:59:59Z\n        Subject: CN=Example CA\n",
         "lastScrape": "2026-05-12T10:00:00.005Z"
+      },
+      "handshake": {
+        "count": 3,
+        "outcome": "established"
       }
     }
     "#);
@@ -143,6 +147,10 @@ fn details_of_a_handshake_that_encrypted_them() {
         "notAfter": "0001-01-01T00:00:00Z",
         "serverChain": "Not seen: TLS 1.3 encrypts certificates.\n",
         "lastScrape": "2026-05-12T10:00:00Z"
+      },
+      "handshake": {
+        "count": 3,
+        "outcome": "established"
       }
     }
     "#);

@@ -20,7 +20,8 @@ use crate::{
     time::{Nanos, WallOffset},
 };
 
-/// How long a connection waits for its process to be known: an accepted one is known once it is read from.
+/// How long a connection waits for the processes at its ends to be known: that of an accepted one is, once it is read
+/// from.
 const OWNER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A connection that lasted for longer counts as persistent in the graph.
@@ -261,7 +262,8 @@ impl Delivery for Sinks {
         if self.is_own(link) {
             return true;
         }
-        if link.owner.pid == 0 && !at_end && self.now.since(link.opened) < OWNER_PATIENCE {
+        let unknown = link.owner.pid == 0 || link.other_end().is_some_and(|owner| owner.pid == 0);
+        if unknown && !at_end && self.now.since(link.opened) < OWNER_PATIENCE {
             return false;
         }
         let Some(ends) = self.ends(link) else { return at_end };

@@ -63,7 +63,7 @@ fn complaints(file: &str, text: &str) -> Vec<String> {
         complaints.push(format!("{file}: does not end in one line end"));
     }
     let foreign_bytes = READS_FOREIGN_BYTES.iter().any(|place| file.starts_with(place));
-    let mut tests = file.ends_with("/tests.rs");
+    let mut tests = file.ends_with("/tests.rs") || file.contains("/tests/");
     for (number, line) in (1..).zip(text.split_terminator('\n')) {
         let mut complain = |what: &str| complaints.push(format!("{file}:{number}: {what}"));
         // A file's tests are its end.

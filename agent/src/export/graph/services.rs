@@ -25,7 +25,7 @@ pub struct Services {
     pub started: Option<f64>,
     /// The agent's version.
     pub version: String,
-    /// Upper bounds of the buckets of [`Requests::buckets`], seconds; one more bucket is above them.
+    /// Upper bounds of the durations' buckets, in seconds; one more bucket is above them.
     pub bounds: Vec<f64>,
     /// By name and role.
     pub services: Vec<Service>,

@@ -205,6 +205,9 @@ unsafe fn without_payload<const EGRESS: bool>(passing: &Passing) {
         let Some(flow) = flow(passing.sk.cast()) else { return };
         let mut now = 0;
         note::<EGRESS>(flow, passing, &mut now);
+        if EGRESS && passing.headers.flags & tcp::SYN != 0 {
+            flow.state |= state::SYN_SENT;
+        }
         let ends = passing.headers.flags & (tcp::FIN | tcp::RST) != 0;
         if ends && flow.state & state::ANNOUNCED != 0 {
             if now == 0 {

@@ -328,6 +328,7 @@ pub unsafe fn closed(flow: &mut Flow, old_state: u8, error: u32, unanswered: u32
     }
     let Ok((ring, record)) = reserve!(size_of::<Closed>() as u64) else {
         event_lost();
+        flow.reset();
         return;
     };
     // SAFETY: the record has room for a `Closed`, of which every field is written.
@@ -351,6 +352,7 @@ pub unsafe fn closed(flow: &mut Flow, old_state: u8, error: u32, unanswered: u32
         to.padding = 0;
         submit(ring, record, false);
     }
+    flow.reset();
 }
 
 /// The record flags of a flow's end.

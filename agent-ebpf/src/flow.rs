@@ -87,7 +87,7 @@ pub struct Hint {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Direction {
-    /// Distinct payload bytes.
+    /// Distinct payload bytes up to the highest position seen; those missing below it are on their way.
     pub bytes: u64,
     /// Payload bytes that were seen before.
     pub duplicate: u64,
@@ -173,7 +173,7 @@ impl Direction {
                 self.hole_end = seq;
             }
             let offset = if after(self.next, seq) { self.next.wrapping_sub(seq) } else { 0 };
-            self.bytes += u64::from(len - offset);
+            self.bytes += u64::from(end.wrapping_sub(self.next));
             self.duplicate += u64::from(offset);
             if self.hole_start != self.hole_end {
                 self.out_of_order += u64::from(len - offset);
@@ -186,9 +186,7 @@ impl Direction {
             return Fresh::Duplicate;
         }
         if at_or_after(self.hole_start, seq) {
-            let filled = if after(end, self.hole_end) { self.hole_end } else { end };
-            self.bytes += u64::from(filled.wrapping_sub(self.hole_start));
-            self.hole_start = filled;
+            self.hole_start = if after(end, self.hole_end) { self.hole_end } else { end };
         }
         Fresh::From(0)
     }
@@ -306,6 +304,19 @@ impl Flow {
         }
     }
 
+    /// The connection is over, and told; the socket may make another.
+    #[inline(always)]
+    pub fn reset(&mut self) {
+        self.rx = Direction::default();
+        self.tx = Direction::default();
+        (self.rx_full_since, self.rx_full_ns) = (0, 0);
+        (self.tx_full_since, self.tx_full_ns) = (0, 0);
+        (self.picked_up, self.acked) = (0, 0);
+        (self.opened_at, self.connect_ns) = (0, 0);
+        self.state = 0;
+        self.mode = 0;
+    }
+
     /// What it has carried until `now`.
     #[inline(always)]
     #[must_use]
@@ -402,9 +413,9 @@ mod tests {
             // a hole, filled
             (&[(0, 10), (20, 10), (10, 10), (10, 10)], &[From(0), From(0), From(0), Duplicate], 30),
             // a hole filled from its end: shipped, and the beginning still is
-            (&[(0, 10), (30, 10), (20, 10), (10, 10)], &[From(0), From(0), From(0), From(0)], 30),
+            (&[(0, 10), (30, 10), (20, 10), (10, 10)], &[From(0), From(0), From(0), From(0)], 40),
             // two holes are one region
-            (&[(0, 10), (20, 10), (40, 10), (30, 10)], &[From(0), From(0), From(0), From(0)], 30),
+            (&[(0, 10), (20, 10), (40, 10), (30, 10)], &[From(0), From(0), From(0), From(0)], 50),
             // a keep-alive probe repeats the last byte
             (&[(0, 10), (9, 1)], &[From(0), Duplicate], 10),
             // far out of any window

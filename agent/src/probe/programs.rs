@@ -104,7 +104,7 @@ pub const PROGRAMS: [Program; 12] = [
     Program {
         name: "sock_release",
         hook: Hook::CgroupSock,
-        gives: "connects that fail before a SYN is sent",
+        gives: "connects that fail before a SYN is sent; processes of connections that nobody reads from",
         needs: "cgroup v2, cgroup/sock_release with socket storage (Linux 5.10)",
         lost: "connects without a route are not counted",
         required: false,

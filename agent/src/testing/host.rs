@@ -215,6 +215,13 @@ impl Host {
         if self.class() != Some("undecided") && counts.segments != accounted {
             complaints.push(format!("the books do not close: {counts:?}"));
         }
+        if let Some(kernel) = self.kernel.as_ref().filter(|kernel| self.over && kernel.saw_it_open()) {
+            let passed = [kernel.flow.rx.bytes, kernel.flow.tx.bytes];
+            if self.told.carried != passed || self.told.reasons.len() != 1 {
+                let (carried, reasons) = (self.told.carried, &self.told.reasons);
+                complaints.push(format!("{carried:?} bytes are told of {passed:?}, and the ends {reasons:?}"));
+            }
+        }
         complaints
     }
 

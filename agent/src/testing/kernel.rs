@@ -271,9 +271,15 @@ impl Kernel {
         }));
     }
 
+    /// The agent was there when the connection was opened.
+    #[must_use]
+    pub const fn saw_it_open(&self) -> bool {
+        self.flow.state & (state::ACTIVE | state::PASSIVE) != 0
+    }
+
     /// The socket is gone: told where the agent saw it open.
     pub fn closes(&mut self, now: u64) {
-        if self.flow.state & (state::ACTIVE | state::PASSIVE) == 0 {
+        if !self.saw_it_open() {
             return;
         }
         if self.flow.state & state::ANNOUNCED == 0 {

@@ -1,4 +1,5 @@
-//! `cgroup/connect4`, `connect6`, `sendmsg4`, `sendmsg6`: who connects, and who sends datagrams. A handshake
+//! `cgroup/connect4`, `connect6`, `sendmsg4`, `sendmsg6`, `recvmsg4`, `recvmsg6`: who connects, and who sends and takes
+//! datagrams. A handshake
 //! completes, and a datagram passes, in a soft interrupt, where the current process is anybody.
 
 use core::ptr::addr_of_mut;
@@ -14,7 +15,7 @@ use aya_ebpf::{
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
 };
-use redtap_ebpf::{Flow, flow::state};
+use redtap_ebpf::{Flow, Kind, Owner, flow::state};
 
 use crate::{
     emit,
@@ -46,7 +47,7 @@ pub fn connect6(ctx: SockAddrContext) -> i32 {
 #[cgroup_sock_addr(sendmsg4)]
 pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
     // SAFETY: `ctx` is the program's context.
-    unsafe { send(ctx.sock_addr) };
+    unsafe { uses(ctx.sock_addr) };
     ALLOW
 }
 
@@ -54,7 +55,23 @@ pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
 #[cgroup_sock_addr(sendmsg6)]
 pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     // SAFETY: `ctx` is the program's context.
-    unsafe { send(ctx.sock_addr) };
+    unsafe { uses(ctx.sock_addr) };
+    ALLOW
+}
+
+/// IPv4 datagrams that are taken from such sockets.
+#[cgroup_sock_addr(recvmsg4)]
+pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
+    // SAFETY: `ctx` is the program's context.
+    unsafe { uses(ctx.sock_addr) };
+    ALLOW
+}
+
+/// IPv6 datagrams that are taken from such sockets.
+#[cgroup_sock_addr(recvmsg6)]
+pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
+    // SAFETY: `ctx` is the program's context.
+    unsafe { uses(ctx.sock_addr) };
     ALLOW
 }
 
@@ -64,7 +81,7 @@ unsafe fn connect(ctx: &SockAddrContext, peer: unsafe fn(*mut bpf_sock_addr, &mu
     unsafe {
         let addr = ctx.sock_addr;
         if (*addr).protocol != IPPROTO_TCP {
-            send(addr);
+            uses(addr);
             return;
         }
         let sk = (*addr).__bindgen_anon_1.sk;
@@ -113,16 +130,21 @@ unsafe fn ipv6(addr: *mut bpf_sock_addr, flow: &mut Flow) {
     }
 }
 
+/// Notes, and tells, that the current process uses a socket.
 #[inline(always)]
-unsafe fn send(addr: *mut bpf_sock_addr) {
+unsafe fn uses(addr: *mut bpf_sock_addr) {
     // SAFETY: fields of the context; `sk` is compared with null before use.
     unsafe {
         let sk = (*addr).__bindgen_anon_1.sk;
         if sk.is_null() {
             return;
         }
-        if let Some(sender) = sender(sk.cast(), true) {
-            sender.pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        let Some(sender) = sender(sk.cast(), true) else { return };
+        if sender.pid != pid {
+            sender.pid = pid;
+            let (cookie, time) = (bpf_get_socket_cookie(addr.cast()), bpf_ktime_get_ns());
+            emit::plain(&Owner { kind: Kind::Owner as u8, reserved: [0; 3], pid, cookie, time }, false);
         }
     }
 }

@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::{debug, warn};
 use redtap_ebpf::{
-    Disposition, DropReason, Flow, Fresh, MAX_CAPTURE, MAX_WINDOWS, Segment, Ship, WINDOW,
-    flow::{MARK_LEN, hint, state},
+    Disposition, DropReason, Flow, Fresh, MARK_LEN, MAX_CAPTURE, MAX_WINDOWS, Segment, Ship, WINDOW,
+    flow::{hint, state},
     segment, tcp,
 };
 
@@ -28,9 +28,8 @@ const PASS: i32 = 1;
 const TCP_LISTEN: u32 = 10;
 const IPPROTO_UDP: u32 = 17;
 
-/// A TLS record header of a handshake, and of application data, without its minor version (RFC 8446 §5.1).
-const TLS_HANDSHAKE: u32 = 0x16_03_00;
-const TLS_APPLICATION_DATA: u32 = 0x17_03_00;
+/// A TLS record header of a handshake, without its minor version (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u32 = 0x1603;
 
 /// Bytes of a direction after which nothing more is shipped of a TLS connection: what is in the clear of a
 /// handshake, long certificate chains included, is over by then.
@@ -233,6 +232,9 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
             emit::identify(passing.sk, flow, bpf_get_socket_cookie(passing.skb.cast()));
         }
         note::<EGRESS>(flow, passing, &mut now);
+        if !EGRESS {
+            flow.rx.settle((*passing.tcp).rcv_nxt);
+        }
         let direction = if EGRESS { &mut flow.tx } else { &mut flow.rx };
         let from = match direction.advance(seq, len) {
             Fresh::Duplicate => return Plan::Is(Disposition::Duplicate, flow),
@@ -258,7 +260,7 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
         }
         let so_far = if EGRESS { flow.tx.bytes } else { flow.rx.bytes };
         if so_far == u64::from(len)
-            && emit::first_bytes(passing.skb, passing.headers.payload_offset) & !0xff == TLS_HANDSHAKE << 8
+            && emit::first_bytes(passing.skb, passing.headers.payload_offset) >> 16 == TLS_HANDSHAKE
         {
             flow.state |= state::TLS;
         }
@@ -278,11 +280,10 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
             Ship::Head(offset) => {
                 let capture = CAPTURE_LENGTH.load();
                 let mut limit = capture;
-                if flow.state & state::TLS != 0 {
-                    let first = emit::first_bytes(passing.skb, passing.headers.payload_offset);
-                    limit = if first & !0xff == TLS_APPLICATION_DATA << 8 { MARK_LEN } else { MAX_CAPTURE };
-                } else if len - offset > capture {
-                    if emit::ends_in_empty_line(passing.skb, passing.headers.payload_offset, len) {
+                if len - offset > capture {
+                    if flow.state & state::TLS != 0 {
+                        limit = MAX_CAPTURE;
+                    } else if emit::ends_in_empty_line(passing.skb, passing.headers.payload_offset, len) {
                         flow.state |= state::SUSPECT;
                         limit = MAX_CAPTURE;
                     } else if flow.mode & hint::FULL != 0

@@ -6,14 +6,18 @@
 //! network order, IPv4 as IPv4-mapped (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2).
 #![no_std]
 
+pub mod direction;
 pub mod flow;
 pub mod record;
 pub mod stats;
 pub mod tcp;
 pub mod udp;
 
-pub use flow::{Direction, Flow, Fresh, Hint, Ship, hint};
-pub use record::{Closed, Datagram, Exec, Exit, Kind, Opened, Role, Segment, Totals, closed, datagram, segment};
+pub use direction::{Direction, Fresh, MARK_LEN, Ship};
+pub use flow::{Flow, Hint, hint};
+pub use record::{
+    Closed, Datagram, Exec, Exit, Kind, Opened, Owner, Role, Segment, Totals, closed, datagram, segment,
+};
 pub use stats::{Disposition, DropReason, Stats};
 pub use udp::{UdpCounts, UdpKey};
 

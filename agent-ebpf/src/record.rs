@@ -18,6 +18,8 @@ pub enum Kind {
     Exit = 5,
     /// [`Datagram`].
     Datagram = 6,
+    /// [`Owner`].
+    Owner = 7,
 }
 
 /// Which end opened the connection.
@@ -272,6 +274,22 @@ layout! {
         /// Payload bytes of the whole datagram.
         pub length: u32,
     } = 72
+}
+
+layout! {
+    /// A process uses a UDP socket that it did not use last.
+    pub struct Owner {
+        /// [`Kind::Owner`].
+        pub kind: u8,
+        /// Zero.
+        pub reserved: [u8; 3],
+        /// The process.
+        pub pid: u32,
+        /// The socket's cookie.
+        pub cookie: u64,
+        /// When.
+        pub time: u64,
+    } = 24
 }
 
 layout! {

@@ -67,7 +67,8 @@ unsafe fn observe(ctx: &SockOpsContext) {
             return;
         }
         let (rcv_nxt, snd_nxt) = ((*ops).rcv_nxt, (*ops).snd_nxt);
-        if op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB {
+        // Of two ends that connect to one another, the kernel takes each for the one that accepted.
+        if op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || flow.state & state::ACTIVE != 0 {
             flow.state |= state::ACTIVE;
             if flow.opened_at != 0 {
                 flow.connect_ns = now - flow.opened_at;

@@ -1,6 +1,6 @@
 //! Bytes from the rings → typed events, without copying payload and without trusting a length.
 
-use redtap_ebpf::{Closed, Datagram, Exec, Exit, Kind, Opened, Segment};
+use redtap_ebpf::{Closed, Datagram, Exec, Exit, Kind, Opened, Owner, Segment};
 use zerocopy::FromBytes;
 
 /// A record, typed.
@@ -16,6 +16,8 @@ pub enum Event<'a> {
     Exec(Exec),
     /// A process ended.
     Exit(Exit),
+    /// A process uses a UDP socket.
+    Owner(Owner),
     /// A datagram to or from a name server: the header and the captured bytes.
     Datagram(Datagram, &'a [u8]),
 }
@@ -45,6 +47,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
     const EXEC: u8 = Kind::Exec as u8;
     const EXIT: u8 = Kind::Exit as u8;
     const DATAGRAM: u8 = Kind::Datagram as u8;
+    const OWNER: u8 = Kind::Owner as u8;
     match bytes.first() {
         Some(&SEGMENT) => {
             let (segment, rest) = read::<Segment>(bytes)?;
@@ -59,6 +62,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         Some(&CLOSED) => Ok(Event::Closed(read::<Closed>(bytes)?.0)),
         Some(&EXEC) => Ok(Event::Exec(read::<Exec>(bytes)?.0)),
         Some(&EXIT) => Ok(Event::Exit(read::<Exit>(bytes)?.0)),
+        Some(&OWNER) => Ok(Event::Owner(read::<Owner>(bytes)?.0)),
         Some(&DATAGRAM) => {
             let (datagram, rest) = read::<Datagram>(bytes)?;
             let payload = rest.get(..usize::from(datagram.captured)).ok_or(DecodeError::Truncated)?;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Records by kind, in the order of their label values.
-const KINDS: [&str; 6] = ["segment", "opened", "closed", "exec", "exit", "datagram"];
+const KINDS: [&str; 7] = ["segment", "opened", "closed", "exec", "exit", "datagram", "owner"];
 
 /// What the kernel is to be told of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,10 @@ impl Pipeline {
                 sinks.now = Nanos(datagram.time);
                 sinks.datagram(&datagram, payload);
             }
+            Ok(Event::Owner(owner)) => {
+                self.kinds[6] += 1;
+                sinks.owners.learn(owner.cookie, owner.pid);
+            }
             Err(_) => self.malformed += 1,
         }
     }
@@ -123,8 +127,8 @@ impl Pipeline {
     }
 
     /// What the kernel says that a connection has carried, of which no record tells.
-    pub fn live(&mut self, cookie: u64, totals: &Totals) -> bool {
-        self.table.live(cookie, totals)
+    pub fn live(&mut self, cookie: u64, totals: &Totals, now: Nanos) -> bool {
+        self.table.live(cookie, totals, now)
     }
 
     /// Datagrams that passed between a socket and a peer since the last time.

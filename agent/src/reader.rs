@@ -47,7 +47,7 @@ const EXPIRE: Duration = Duration::from_secs(1);
 const LIVE: Duration = Duration::from_secs(5);
 
 /// And how often at most, however many pages are asked for.
-const LIVE_AT_MOST: Duration = Duration::from_millis(200);
+const LIVE_AT_MOST: Duration = Duration::from_millis(50);
 
 /// Scheduling priority of the thread, as nice(2) counts.
 const NICE: i32 = -10;
@@ -209,7 +209,7 @@ impl Reader {
     fn ask_live(&mut self, turn: &mut Turn, now: Nanos) {
         let mut unknown = HashSet::new();
         let read = self.live.read(|cookie, totals| {
-            if !self.pipeline.live(cookie, totals) {
+            if !self.pipeline.live(cookie, totals, now) {
                 unknown.insert(cookie);
             }
         });
@@ -241,7 +241,7 @@ impl Reader {
         let mut entered = 0_usize;
         let now = host::monotonic_now();
         for socket in pass.sockets.iter().filter(|socket| socket.state != diag::state::LISTEN) {
-            let role = if pass.listeners.accepted(socket) { Role::Server } else { Role::Client };
+            let role = pass.listeners.accepted(socket).then_some(Role::Server);
             self.pipeline.table.existing(socket.cookie, socket.local, socket.peer, socket.pid, role, now);
             entered += 1;
         }
@@ -311,6 +311,7 @@ impl Reader {
                 table("processes", processes.entries, processes.limit),
                 table("services", services.entries, services.limit),
                 table("address_names", pipeline.sinks.names.len(), pipeline.sinks.names.limit()),
+                table("udp_owners", pipeline.sinks.owners.len(), pipeline.sinks.owners.limit()),
                 table("lookups", pipeline.sinks.lookups.len(), pipeline.sinks.lookups.limit()),
                 Table { name: "hints", entries: hints, limit: Hints::LIMIT },
             ],

@@ -8,7 +8,7 @@ use crate::{
     exchange::{Exchange, Outcome, Role, StreamEnd},
     export::print::Printer,
     flow::{CloseReason, ConnectFailure, Delivery, Link, Progress},
-    identity::{Identities, ServiceId, names::Names},
+    identity::{Identities, ServiceId, names::Names, owners::Owners},
     net::{self, EdgeChange, EdgeId, Ends, Peer, SeriesId, TcpKey},
     pipeline::{HintChange, Lines, Options},
     protocol::{
@@ -27,6 +27,9 @@ const OWNER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// A connection that lasted for longer counts as persistent in the graph.
 const PERSISTENT: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// UDP sockets whose process is remembered.
+const OWNERS: usize = 16_384;
+
 /// Questions to name servers that wait for an answer at once, of the whole host.
 const LOOKUPS: usize = 16_384;
 
@@ -42,6 +45,8 @@ pub struct Sinks {
     pub identities: Identities,
     /// Names of addresses, heard in passing.
     pub names: Names,
+    /// Processes that use UDP sockets.
+    pub owners: Owners,
     /// Metrics of requests.
     pub registry: red::Registry,
     /// Metrics of connections.
@@ -71,6 +76,7 @@ impl Sinks {
         Self {
             identities: options.identities,
             names: Names::new(options.names),
+            owners: Owners::new(OWNERS),
             registry: options.registry,
             net: options.net,
             lookups: Lookups::new(LOOKUPS, LOOKUP_TIMEOUT),
@@ -100,7 +106,7 @@ impl Sinks {
         let direction = if is_sent { Direction::Tx } else { Direction::Rx };
         let asker = Asker {
             cookie: datagram.cookie,
-            pid: datagram.pid,
+            pid: if datagram.pid == 0 { self.owners.of(datagram.cookie) } else { datagram.pid },
             local: address(datagram.local, datagram.local_port),
             peer: address(datagram.peer, datagram.peer_port),
             transport: Transport::Udp,
@@ -113,10 +119,11 @@ impl Sinks {
 
     /// Datagrams that passed between a socket and a peer since the last time.
     pub fn datagrams(&mut self, key: &UdpKey, counts: &UdpCounts) {
-        if self.own_pid != 0 && counts.pid == self.own_pid {
+        let pid = if counts.pid == 0 { self.owners.of(key.cookie) } else { counts.pid };
+        if self.own_pid != 0 && pid == self.own_pid {
             return;
         }
-        let service = self.service(counts.pid, &[0; 16]);
+        let service = self.service(pid, &[0; 16]);
         let role = if key.is_server == 1 { Role::Server } else { Role::Client };
         let peer = self.named(address(key.peer, 0).ip());
         self.net.udp(net::UdpKey { service, role, peer, port: key.port }, counts);

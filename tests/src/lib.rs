@@ -6,8 +6,11 @@
 pub mod agent;
 pub mod clients;
 pub mod difference;
+pub mod flows;
 pub mod gate;
+pub mod hosts;
 pub mod http;
+pub mod kernel;
 pub mod ledger;
 pub mod line;
 pub mod links;
@@ -17,4 +20,5 @@ pub mod process;
 pub mod raw;
 pub mod redtap;
 pub mod servers;
+pub mod tls;
 pub mod wait;

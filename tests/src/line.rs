@@ -96,6 +96,16 @@ pub struct Exchange {
     pub response_first_byte: Option<u64>,
     pub response_last_byte: Option<u64>,
     pub response_acknowledged: Option<u64>,
+    #[serde(rename = "redtap.tcp.srtt")]
+    pub round_trip: Option<u64>,
+    #[serde(rename = "redtap.tcp.retransmits")]
+    pub retransmits: Option<u64>,
+    #[serde(rename = "redtap.tcp.out_of_order_bytes")]
+    pub out_of_order: Option<u64>,
+    #[serde(rename = "redtap.connection.age")]
+    pub connection_age: Option<u64>,
+    #[serde(rename = "redtap.connection.exchanges")]
+    pub connection_exchanges: Option<u64>,
 }
 
 /// The end of a stream; times in nanoseconds since the epoch, sizes in bytes.

@@ -51,7 +51,7 @@ impl Scrape {
     /// The sum of the samples called `name` whose labels include `labels`; 0 if there is none.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.find(name, labels).map(|(_, value)| value).sum()
+        self.find(name, labels).fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// [`Scrape::sum`] of a counter.
@@ -69,6 +69,13 @@ impl Scrape {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.find(name, &[]).next().is_some()
+    }
+
+    /// Every label value of every sample, with the sample's name and the label's.
+    pub fn label_values(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.samples.iter().flat_map(|(name, labels, _)| {
+            labels.iter().map(move |(label, value)| (name.as_str(), label.as_str(), value.as_str()))
+        })
     }
 
     /// Asserts that every segment is accounted for.

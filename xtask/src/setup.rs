@@ -30,7 +30,7 @@ pub fn setup() -> Result<Compiler> {
 }
 
 /// Programs that the tests through the kernel run, and the packages that bring them.
-const TEST_PROGRAMS: [(&str, &str); 13] = [
+const TEST_PROGRAMS: [(&str, &str); 16] = [
     ("nginx", "nginx"),
     ("apache2", "apache2-bin"),
     ("haproxy", "haproxy"),
@@ -44,6 +44,9 @@ const TEST_PROGRAMS: [(&str, &str); 13] = [
     ("setpriv", "util-linux"),
     ("bpftool", "bpftool"),
     ("nft", "nftables"),
+    ("openssl", "openssl"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("dig", "bind9-dnsutils"),
 ];
 
 /// Installs the servers and clients that the tests through the kernel run.

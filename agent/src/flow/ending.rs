@@ -97,10 +97,14 @@ impl CloseReason {
         if flags & closed::RST_RECEIVED != 0 {
             return Self::RstReceived;
         }
+        // What is given up for want of answers is reset, too, in case that the peer comes back.
+        if matches!(closed.error, ETIMEDOUT | EHOSTUNREACH | ENETUNREACH) {
+            return Self::Timeout;
+        }
         if flags & closed::RST_SENT != 0 {
             return Self::RstSent;
         }
-        if matches!(closed.error, ETIMEDOUT | EHOSTUNREACH | ENETUNREACH) || closed.unanswered > 0 {
+        if closed.unanswered > 0 {
             return Self::Timeout;
         }
         if flags & fins != 0 { Self::Fin } else { Self::RstSent }
@@ -129,6 +133,7 @@ mod tests {
             (TCP_ESTABLISHED, RST_RECEIVED, 0, 0, None, Some(CloseReason::RstReceived)),
             (TCP_ESTABLISHED, 0, 0, 0, None, Some(CloseReason::RstSent)),
             (TCP_ESTABLISHED, 0, ETIMEDOUT, 3, None, Some(CloseReason::Timeout)),
+            (TCP_ESTABLISHED, RST_SENT, ETIMEDOUT, 0, None, Some(CloseReason::Timeout)),
             (9, FIN_SENT | FIN_RECEIVED, 0, 0, None, Some(CloseReason::Fin)),
             (5, FIN_SENT | FIN_RECEIVED | RST_SENT, 0, 0, None, Some(CloseReason::Fin)),
             (4, FIN_SENT, 0, 1, None, Some(CloseReason::Timeout)),

@@ -2,7 +2,9 @@
 
 mod connection;
 mod delivery;
+mod ended;
 mod ending;
+mod handover;
 mod pairs;
 mod stream;
 mod table;

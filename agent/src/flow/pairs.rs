@@ -7,7 +7,10 @@ use hashbrown::HashMap;
 use crate::time::Nanos;
 
 /// How long an end that has closed is remembered: the other end closes a moment later.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Room for fewer entries than this is kept after a burst.
+const ROOM: usize = 4096;
 
 /// A process at an end of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +94,10 @@ impl Pairs {
                 self.places.remove(pair);
             }
             self.gone.pop_front();
+        }
+        if self.places.capacity() > ROOM.max(self.places.len() * 4) {
+            self.places.shrink_to(self.places.len() * 2);
+            self.gone.shrink_to(self.gone.len() * 2);
         }
     }
 

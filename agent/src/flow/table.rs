@@ -8,12 +8,14 @@ use redtap_ebpf::{Closed, Opened, Role, Segment, Totals, closed, segment, tcp};
 use super::{
     connection::{Flow, Verdict},
     delivery::{Delivery, Link},
+    ended::Ended,
     ending::{CloseReason, ConnectFailure},
+    handover::{deliver, progress, release},
     pairs::{Owner, Pairs},
 };
 use crate::{
-    exchange::{Counters, Role as Side, StreamEnd, Transport},
-    protocol::{Class, Output, StreamBounds},
+    exchange::Role as Side,
+    protocol::{Class, Output},
     time::Nanos,
 };
 
@@ -40,6 +42,9 @@ const ENDED_TIME: Duration = Duration::from_secs(5);
 
 /// A connection on which nothing waits is forgotten after so long without a segment; its end may have been lost.
 const IDLE_TIME: Duration = Duration::from_secs(3600);
+
+/// Room for fewer connections than this is kept after a burst.
+const ROOM: usize = 4096;
 
 /// Connections looked at for one to forget when the table is full.
 const SAMPLE: usize = 32;
@@ -71,6 +76,7 @@ struct Early {
 /// Connections by socket cookie.
 pub struct Table {
     flows: HashMap<u64, Box<Flow>>,
+    ended: Ended,
     pairs: Pairs,
     early: Vec<Early>,
     parked: Vec<u64>,
@@ -85,6 +91,7 @@ impl Table {
     pub fn new(limits: Limits, output: Output) -> Self {
         Self {
             flows: HashMap::new(),
+            ended: Ended::default(),
             pairs: Pairs::default(),
             early: Vec::new(),
             parked: Vec::new(),
@@ -95,14 +102,14 @@ impl Table {
     }
 
     /// A connection that was open before the agent came; what the kernel has told of it meanwhile stands. `role` is
-    /// told by who listens.
+    /// told by who listens, if anybody does.
     pub fn existing(
         &mut self,
         cookie: u64,
         local: SocketAddr,
         peer: SocketAddr,
         pid: u32,
-        role: Side,
+        role: Option<Side>,
         now: Nanos,
     ) {
         if !self.flows.contains_key(&cookie) {
@@ -116,6 +123,7 @@ impl Table {
             (flow.local, flow.peer) = (Some(local), Some(peer));
             self.pairs.opened(local, peer, cookie, Owner { pid, comm: flow.comm });
         }
+        flow.touched = flow.touched.max(now);
         flow.account.existing(role, now);
         if flow.pid == 0 {
             flow.pid = pid;
@@ -135,6 +143,10 @@ impl Table {
         }
         let flow = match self.flows.get_mut(&header.cookie) {
             Some(flow) => flow,
+            None if self.ended.is_late(header.cookie, Nanos(header.time)) => {
+                self.counts.opaque += u64::from(first);
+                return;
+            }
             None => {
                 self.make_room(Nanos(header.time), delivery);
                 self.counts.opened += 1;
@@ -161,6 +173,9 @@ impl Table {
 
     /// A connection appears; payload that came before its socket is claimed.
     pub fn opened(&mut self, opened: &Opened, delivery: &mut impl Delivery) {
+        if self.ended.is_late(opened.cookie, Nanos(opened.time)) {
+            return;
+        }
         if !self.flows.contains_key(&opened.cookie) {
             self.make_room(Nanos(opened.time), delivery);
             self.counts.opened += 1;
@@ -186,18 +201,19 @@ impl Table {
         release(&mut flow, acked, closed.cookie, &mut self.output, &self.pairs, delivery);
         let verdict = flow.closed(closed, &mut self.output);
         let ended = match ConnectFailure::of(closed) {
-            Some(cause) if flow.account.role == Some(Side::Client) => Ended::Failed(cause),
-            _ => Ended::Closed(CloseReason::of(closed)),
+            Some(cause) if flow.account.role == Some(Side::Client) => Fate::Failed(cause),
+            _ => Fate::Closed(CloseReason::of(closed)),
         };
+        self.ended.note(closed.cookie, Nanos(closed.time));
         self.finish(closed.cookie, &mut flow, verdict, ended, Nanos(closed.time), delivery);
     }
 
     /// What the kernel says that a connection has carried, of which no record tells. `false`: the connection is not
     /// known.
-    pub fn live(&mut self, cookie: u64, totals: &Totals) -> bool {
-        match self.flows.get_mut(&cookie) {
-            Some(flow) => flow.account.totals(totals),
-            None => return false,
+    pub fn live(&mut self, cookie: u64, totals: &Totals, now: Nanos) -> bool {
+        let Some(flow) = self.flows.get_mut(&cookie) else { return false };
+        if flow.account.totals(totals) {
+            flow.touched = now;
         }
         true
     }
@@ -245,6 +261,10 @@ impl Table {
             self.forget(cookie, now, delivery);
         }
         self.pairs.expire(now);
+        self.ended.expire(now);
+        if self.flows.capacity() > ROOM.max(self.flows.len() * 4) {
+            self.flows.shrink_to(self.flows.len() * 2);
+        }
         let unclaimed = &mut self.counts.early_unclaimed;
         self.early.retain(|early| {
             let waits = now.since(Nanos(early.header.time)) < EARLY_TIME;
@@ -355,7 +375,7 @@ impl Table {
         let Some(mut flow) = self.flows.remove(&cookie) else { return };
         release(&mut flow, None, cookie, &mut self.output, &self.pairs, delivery);
         let verdict = flow.forgotten(now, &mut self.output);
-        let ended = Ended::Closed(flow.ended_by());
+        let ended = Fate::Closed(flow.ended_by());
         self.finish(cookie, &mut flow, verdict, ended, now, delivery);
     }
 
@@ -365,7 +385,7 @@ impl Table {
         cookie: u64,
         flow: &mut Flow,
         verdict: Verdict,
-        ended: Ended,
+        ended: Fate,
         now: Nanos,
         delivery: &mut impl Delivery,
     ) {
@@ -377,8 +397,8 @@ impl Table {
         deliver(cookie, flow, &mut self.output, &mut self.parked, &self.pairs, delivery);
         release(flow, None, cookie, &mut self.output, &self.pairs, delivery);
         match ended {
-            Ended::Failed(cause) => delivery.failed(cause, now, &mut Link::of(cookie, flow, &self.pairs)),
-            Ended::Closed(reason) => {
+            Fate::Failed(cause) => delivery.failed(cause, now, &mut Link::of(cookie, flow, &self.pairs)),
+            Fate::Closed(reason) => {
                 progress(cookie, flow, true, &self.pairs, delivery);
                 delivery.closed(reason, now, &mut Link::of(cookie, flow, &self.pairs));
             }
@@ -390,107 +410,12 @@ impl Table {
 }
 
 /// What became of a connection.
-enum Ended {
+enum Fate {
     Closed(CloseReason),
     Failed(ConnectFailure),
-}
-
-/// Tells what a connection has carried.
-fn progress(cookie: u64, flow: &mut Flow, at_end: bool, pairs: &Pairs, delivery: &mut impl Delivery) {
-    if let Some(progress) = flow.progress()
-        && delivery.progress(&progress, &mut Link::of(cookie, flow, pairs), at_end)
-    {
-        flow.account.is_told_now();
-    }
 }
 
 fn count(counts: &mut Counts, verdict: Verdict) {
     counts.parsed += verdict.parsed;
     counts.opaque += verdict.opaque;
-}
-
-/// Hands on what a flow's parser has finished. On the server side, and while the process is unknown, an exchange
-/// waits for the flow's next record, which brings both.
-fn deliver(
-    cookie: u64,
-    flow: &mut Flow,
-    output: &mut Output,
-    parked: &mut Vec<u64>,
-    pairs: &Pairs,
-    delivery: &mut impl Delivery,
-) {
-    while !output.finished.is_empty() {
-        let exchange = output.finished.remove(0);
-        release(flow, None, cookie, output, pairs, delivery);
-        let waits = exchange.role == Side::Server || flow.pid == 0;
-        flow.parked = Some(exchange);
-        if !waits {
-            release(flow, None, cookie, output, pairs, delivery);
-        } else if !flow.listed {
-            flow.listed = true;
-            parked.push(cookie);
-        }
-    }
-    for bounds in output.opened.drain(..) {
-        delivery.stream_opened(&stream(cookie, flow, bounds), &mut Link::of(cookie, flow, pairs));
-    }
-    for bounds in output.closed.drain(..) {
-        delivery.stream_closed(&stream(cookie, flow, bounds), &mut Link::of(cookie, flow, pairs));
-    }
-    for handshake in output.handshakes.drain(..) {
-        delivery.handshake(handshake, &mut Link::of(cookie, flow, pairs));
-    }
-    for heard in output.messages.drain(..) {
-        delivery.message(&heard, &mut Link::of(cookie, flow, pairs));
-    }
-}
-
-/// Delivers a flow's parked exchange.
-fn release(
-    flow: &mut Flow,
-    acked: Option<Nanos>,
-    cookie: u64,
-    output: &mut Output,
-    pairs: &Pairs,
-    delivery: &mut impl Delivery,
-) {
-    let Some(mut exchange) = flow.parked.take() else { return };
-    exchange.cookie = cookie;
-    exchange.local = flow.local;
-    exchange.peer = flow.peer;
-    exchange.pid = flow.pid;
-    exchange.transport = transport(flow, exchange.began_with, exchange.times.request_first);
-    if exchange.role == Side::Server {
-        exchange.times.acknowledged = acked.filter(|acked| exchange.times.response_last <= Some(*acked));
-    } else {
-        exchange.times.picked_up = None;
-    }
-    delivery.exchange(&exchange, &mut Link::of(cookie, flow, pairs));
-    output.recycle(exchange);
-}
-
-/// The connection under an exchange that began at this moment.
-fn transport(flow: &Flow, before: Counters, began: Option<Nanos>) -> Transport {
-    let (account, now) = (&flow.account, flow.account.counters());
-    Transport {
-        round_trip: account.round_trip(),
-        met: Counters {
-            retransmits: now.retransmits.wrapping_sub(before.retransmits),
-            out_of_order: now.out_of_order.wrapping_sub(before.out_of_order),
-        },
-        age: began.filter(|_| account.is_new).map(|began| began.since(account.opened)),
-    }
-}
-
-fn stream(cookie: u64, flow: &Flow, bounds: StreamBounds) -> StreamEnd {
-    StreamEnd {
-        cookie,
-        role: bounds.role,
-        kind: bounds.kind,
-        opened: bounds.opened,
-        closed: bounds.closed,
-        sent_by_client: bounds.sent_by_client,
-        sent_by_server: bounds.sent_by_server,
-        pid: flow.pid,
-    }
 }

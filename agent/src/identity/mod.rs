@@ -7,6 +7,7 @@
 mod codec;
 pub mod host;
 pub mod names;
+pub mod owners;
 mod process;
 mod service;
 

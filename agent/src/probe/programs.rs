@@ -36,7 +36,7 @@ pub struct Program {
 
 /// Every program, in the order of attachment: those that tell of bytes come before those that tell of connections, so
 /// that a connection whose handshake was seen was seen whole.
-pub const PROGRAMS: [Program; 12] = [
+pub const PROGRAMS: [Program; 14] = [
     Program {
         name: "ingress",
         hook: Hook::CgroupSkb(aya::programs::CgroupSkbAttachType::Ingress),
@@ -99,6 +99,22 @@ pub const PROGRAMS: [Program; 12] = [
         gives: "the process behind IPv6 datagrams",
         needs: "cgroup v2, cgroup/sendmsg6",
         lost: "no service on datagrams of sockets that are not connected",
+        required: false,
+    },
+    Program {
+        name: "recvmsg4",
+        hook: Hook::CgroupSockAddr,
+        gives: "the process that IPv4 datagrams are for",
+        needs: "cgroup v2, cgroup/recvmsg4",
+        lost: "no service on datagrams of sockets that only receive",
+        required: false,
+    },
+    Program {
+        name: "recvmsg6",
+        hook: Hook::CgroupSockAddr,
+        gives: "the process that IPv6 datagrams are for",
+        needs: "cgroup v2, cgroup/recvmsg6",
+        lost: "no service on datagrams of sockets that only receive",
         required: false,
     },
     Program {

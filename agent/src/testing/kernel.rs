@@ -2,9 +2,9 @@
 //! the same state (`redtap_ebpf::Flow`), without a kernel.
 
 use redtap_ebpf::{
-    Closed, Flow, Fresh, Hint, Kind, MAX_CAPTURE, MAX_WINDOWS, Opened, Role as Opening, Segment, Ship, WINDOW,
-    closed,
-    flow::{MARK_LEN, hint, state},
+    Closed, Flow, Fresh, Hint, Kind, MARK_LEN, MAX_CAPTURE, MAX_WINDOWS, Opened, Role as Opening, Segment, Ship,
+    WINDOW, closed,
+    flow::{hint, state},
     segment, tcp,
 };
 

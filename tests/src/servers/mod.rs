@@ -98,7 +98,7 @@ pub const KINDS: [Kind; 10] = [
 ];
 
 pub use native::{nginx, nginx_requests};
-pub use programs::{go_client, python};
+pub use programs::{go_client, go_tls, python};
 
 /// A directory with the files that static servers serve.
 fn document_root() -> TempDir {

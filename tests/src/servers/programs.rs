@@ -95,6 +95,15 @@ pub fn go_client() -> PathBuf {
     go_program("client")
 }
 
+/// The client and server of Go's `crypto/tls`, built.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn go_tls() -> PathBuf {
+    go_program("tls")
+}
+
 fn go_program(name: &str) -> PathBuf {
     let directory = cache("go");
     let mut build = Command::new(tool("go"));

@@ -3,9 +3,14 @@
 mod accounts;
 mod bulk;
 mod configuration;
+mod dns;
+mod graph;
 mod lifecycle;
 mod namespaces;
 mod raw;
 mod replay;
 mod servers;
+mod tcp;
 mod telling;
+mod tls;
+mod udp;

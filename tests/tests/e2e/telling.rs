@@ -183,7 +183,7 @@ fn own_name() -> String {
 #[test]
 fn keys_come_in_the_documented_order() {
     let Some(turn) = gate::privileged("order of keys") else { return };
-    const ORDER: [&str; 34] = [
+    const ORDER: [&str; 39] = [
         "record",
         "protocol",
         "role",
@@ -217,6 +217,11 @@ fn keys_come_in_the_documented_order() {
         "response_first_byte",
         "response_last_byte",
         "response_acknowledged",
+        "redtap.tcp.srtt",
+        "redtap.tcp.retransmits",
+        "redtap.tcp.out_of_order_bytes",
+        "redtap.connection.age",
+        "redtap.connection.exchanges",
         "",
     ];
     let listen = format!("127.0.0.1:{}", free_port());

@@ -53,8 +53,8 @@ impl Account {
     }
 
     /// The connection was open before the agent came.
-    pub fn existing(&mut self, role: Role, now: Nanos) {
-        self.role.get_or_insert(role);
+    pub fn existing(&mut self, role: Option<Role>, now: Nanos) {
+        self.role = self.role.or(role);
         if self.opened == Nanos(0) {
             self.opened = now;
         }
@@ -84,8 +84,9 @@ impl Account {
         self.now.tx_bytes = self.now.tx_bytes.max(sent);
     }
 
-    /// The kernel's own account.
-    pub fn totals(&mut self, totals: &Totals) {
+    /// The kernel's own account. Whether it says anything new.
+    pub fn totals(&mut self, totals: &Totals) -> bool {
+        let before = self.now;
         let now = &mut self.now;
         let begun = std::mem::replace(&mut self.begun, true);
         for (now, later) in [
@@ -111,6 +112,7 @@ impl Account {
             let (rx_bytes, tx_bytes) = (0, 0);
             self.told = Totals { rx_bytes, tx_bytes, ..*now };
         }
+        self.now != before
     }
 
     /// What it has met with so far.
@@ -182,7 +184,7 @@ mod tests {
         let mut account = Account { begun: true, ..Account::default() };
         account.streams(100, 10);
         let totals = Totals { rx_bytes: 90, tx_bytes: 40, retransmits: 2, srtt_us: 7, ..Totals::default() };
-        account.totals(&totals);
+        assert!(account.totals(&totals));
         let told = account.progress().unwrap();
         assert!(told.is_first);
         assert_eq!(told.carried, Totals { rx_bytes: 100, ..totals });

@@ -240,7 +240,10 @@ impl Flow {
             stream.start(window.seq);
         }
         match &mut self.reader {
-            Reader::Opaque => Verdict { parsed: 0, opaque: counted },
+            Reader::Opaque => {
+                stream.reaches(window.seq, window.length);
+                Verdict { parsed: 0, opaque: counted }
+            }
             Reader::Undecided { segments, .. } => {
                 *segments += counted;
                 self.undecided(direction, window, output)
@@ -365,7 +368,7 @@ impl Flow {
             _ if end.first_fin.is_none() && closed.unanswered == 0 => Some(Direction::Tx),
             _ => None,
         };
-        self.account.totals(&closed.totals);
+        let _ = self.account.totals(&closed.totals);
         self.ends(&end, closed.picked_up, output)
     }
 

@@ -12,7 +12,8 @@ use crate::{
 struct Mischief {
     /// Each segment may be overtaken by so many that were sent after it.
     overtaken: Vec<usize>,
-    /// From 4 on, a segment is sent again so much later, with some that precede or follow it.
+    /// From 4 on, a segment is sent again so much later, with some that precede or follow it. From 6 on, it did not
+    /// arrive before, and is sent again with one that did and one that is yet to be sent.
     repeated: Vec<usize>,
 }
 
@@ -47,14 +48,17 @@ fn delivered(run: Vec<Packet>, mischief: &Mischief, turn: &mut usize) -> impl It
     for (index, packet) in run.iter().enumerate() {
         *turn += 1;
         let late = mischief.overtaken[*turn % mischief.overtaken.len()];
-        at.push((index + late, packet.clone()));
         let again = mischief.repeated[*turn % mischief.repeated.len()];
-        if again > 3 {
-            let from = index.saturating_sub(again % 2);
-            let until = run.len().min(index + 1 + again % 3);
-            let bytes = run[from..until].iter().flat_map(|packet| packet.bytes.clone()).collect();
-            at.push((index + again, Packet { bytes, ..run[from].clone() }));
+        if again < 6 {
+            at.push((2 * (index + late), packet.clone()));
         }
+        let (from, until, when) = match again {
+            0..4 => continue,
+            4 | 5 => (index.saturating_sub(again % 2), index + 1 + again % 3, index + again),
+            _ => (index, index + 3, index + 1),
+        };
+        let bytes = run[from..until.min(run.len())].iter().flat_map(|packet| packet.bytes.clone()).collect();
+        at.push((2 * when + 1, Packet { bytes, ..run[from].clone() }));
     }
     at.sort_by_key(|(when, _)| *when);
     at.into_iter().map(|(_, packet)| packet)

@@ -13,6 +13,8 @@ pub struct Direction {
     pub duplicate: u64,
     /// Payload bytes that came before bytes that precede them.
     pub out_of_order: u64,
+    /// Sequence number of the first byte.
+    pub origin: u32,
     /// Sequence number after the highest byte seen.
     pub next: u32,
     /// First byte not seen below `next`; equal to `hole_end` where nothing is missing.
@@ -65,6 +67,7 @@ impl Direction {
     /// Begins the direction at sequence number `seq`.
     #[inline(always)]
     pub fn start(&mut self, seq: u32) {
+        self.origin = seq;
         self.next = seq;
         self.hole_start = seq;
         self.hole_end = seq;
@@ -93,7 +96,11 @@ impl Direction {
                 self.hole_end = seq;
             }
             let offset = if after(self.next, seq) { self.next.wrapping_sub(seq) } else { 0 };
-            self.bytes += u64::from(end.wrapping_sub(self.next));
+            // From the position and not by addition: two CPUs may be here at once, and the later one puts it right.
+            let ahead = end.wrapping_sub(self.origin).wrapping_sub(self.bytes as u32);
+            if ahead < Self::MAX_WINDOW * 2 {
+                self.bytes += u64::from(ahead);
+            }
             self.duplicate += u64::from(offset);
             if self.hole_start != self.hole_end {
                 self.out_of_order += u64::from(len - offset);

@@ -64,6 +64,7 @@ macro_rules! layout {
         const _: () = assert!(size_of::<$name>() == $size);
     };
 }
+pub(crate) use layout;
 
 layout! {
     /// A window of a TCP segment's payload, and what the kernel knew of the connection at that moment.

@@ -1,23 +1,11 @@
 //! UDP: who talked to whom, and how much. The keys and values of one hash table, which user space empties
 //! generation by generation, so that nothing is counted into an entry that is being taken out.
 
-macro_rules! entry {
-    ($(#[$attr:meta])* pub struct $name:ident { $($body:tt)* } = $size:literal) => {
-        $(#[$attr])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-        #[cfg_attr(
-            feature = "user",
-            derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-        )]
-        #[repr(C)]
-        pub struct $name { $($body)* }
+use crate::record::layout;
 
-        const _: () = assert!(size_of::<$name>() == $size);
-    };
-}
-
-entry! {
+layout! {
     /// A socket, whom it talks to, and the CPU that counts: an entry has one writer.
+    #[derive(Default, Hash)]
     pub struct UdpKey {
         /// The socket's cookie.
         pub cookie: u64,
@@ -34,8 +22,9 @@ entry! {
     } = 32
 }
 
-entry! {
+layout! {
     /// What passed between them in a generation.
+    #[derive(Default, Hash)]
     pub struct UdpCounts {
         /// Payload bytes received.
         pub rx_bytes: u64,

@@ -1,5 +1,7 @@
 //! Bytes from the rings → typed events, without copying payload and without trusting a length.
 
+use std::net::{Ipv6Addr, SocketAddr};
+
 use redtap_ebpf::{Closed, Datagram, Exec, Exit, Kind, Opened, Owner, Segment};
 use zerocopy::FromBytes;
 
@@ -96,6 +98,12 @@ pub fn length_of(bytes: &[u8]) -> usize {
         [DATAGRAM, _, a, b, ..] => size_of::<Datagram>() + usize::from(u16::from_ne_bytes([*a, *b])),
         _ => bytes.len(),
     }
+}
+
+/// An address of a record: IPv4 in IPv6 is IPv4.
+#[must_use]
+pub fn address(bytes: [u8; 16], port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv6Addr::from(bytes).to_canonical(), port)
 }
 
 fn read<T: FromBytes>(bytes: &[u8]) -> Result<(T, &[u8]), DecodeError> {

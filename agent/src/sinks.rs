@@ -1,13 +1,17 @@
 //! What becomes of what the flow table delivers: services are named, series added to, lines printed.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use redtap_ebpf::{Datagram, Hint, UdpCounts, UdpKey, datagram};
 
 use crate::{
+    decode::address,
     exchange::{Exchange, Outcome, Role, StreamEnd},
     export::print::Printer,
-    flow::{CloseReason, ConnectFailure, Delivery, Link, Progress},
+    flow::{CloseReason, ConnectFailure, Delivery, Link, Owner, Progress},
     identity::{Identities, ServiceId, names::Names, owners::Owners},
     net::{self, EdgeChange, EdgeId, Ends, Peer, SeriesId, TcpKey},
     pipeline::{HintChange, Lines, Options},
@@ -22,10 +26,10 @@ use crate::{
 
 /// How long a connection waits for the processes at its ends to be known: that of an accepted one is, once it is read
 /// from.
-const OWNER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+const OWNER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection that lasted for longer counts as persistent in the graph.
-const PERSISTENT: std::time::Duration = std::time::Duration::from_secs(10);
+const PERSISTENT: Duration = Duration::from_secs(10);
 
 /// UDP sockets whose process is remembered.
 const OWNERS: usize = 16_384;
@@ -34,7 +38,7 @@ const OWNERS: usize = 16_384;
 const LOOKUPS: usize = 16_384;
 
 /// How long they wait: twice what resolvers wait for by default (resolv.conf(5), `timeout`).
-const LOOKUP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Marks a tag of an exchange's edge: the other end is on this host, and tells of the same requests.
 const OTHER_END_TELLS: u32 = 1 << 31;
@@ -133,9 +137,7 @@ impl Sinks {
     pub fn expire_lookups(&mut self, now: Nanos) {
         let mut given_up = Vec::new();
         self.lookups.expire(now, &mut |lookup| given_up.push(lookup));
-        for lookup in given_up {
-            self.looked_up(&lookup);
-        }
+        given_up.iter().for_each(|lookup| self.looked_up(lookup));
     }
 
     fn looked_up(&mut self, lookup: &Lookup) {
@@ -160,9 +162,9 @@ impl Sinks {
         name.map_or_else(|| self.net.unnamed(address), Peer::Name)
     }
 
-    /// What the other end of a connection goes by.
-    fn other_end(&mut self, link: &Link<'_>, peer: SocketAddr) -> Peer {
-        match link.other_end() {
+    /// What the other end of a connection goes by; `owner`: whose socket of this host it is, if it is one.
+    fn other_end(&mut self, owner: Option<Owner>, peer: SocketAddr) -> Peer {
+        match owner {
             Some(owner) if owner.pid != 0 => Peer::Service(self.service(owner.pid, &owner.comm)),
             _ => self.named(peer.ip()),
         }
@@ -172,7 +174,7 @@ impl Sinks {
     fn ends(&mut self, link: &Link<'_>) -> Option<Ends> {
         let (local, peer) = (link.local?, link.peer?);
         let service = self.service(link.owner.pid, &link.owner.comm);
-        let other = self.other_end(link, peer);
+        let other = self.other_end(link.other_end(), peer);
         // Of a connection whose beginning nobody saw, the lower port is the server's.
         let role = link.role.unwrap_or(if local.port() <= peer.port() { Role::Server } else { Role::Client });
         let this = Peer::Service(service);
@@ -206,12 +208,12 @@ impl Sinks {
         let mut tag = link.tags.exchanges;
         if tag == 0 {
             let Some(peer) = link.peer else { return };
-            let other = self.other_end(link, peer);
+            let owner = link.other_end();
+            let other = self.other_end(owner, peer);
             let (client, server) = match exchange.role {
                 Role::Client => (Peer::Service(service), other),
                 Role::Server => (other, Peer::Service(service)),
             };
-            let owner = link.other_end();
             tag = self.net.edge(client, server).tag() | if owner.is_some() { OTHER_END_TELLS } else { 0 };
             // Who is at the other end may become known yet.
             if owner.is_none_or(|owner| owner.pid != 0) {
@@ -223,11 +225,6 @@ impl Sinks {
         let counts = exchange.role == Role::Client || !other_end_tells;
         let failed = exchange.error_type().is_some();
         self.net.request(edge, exchange.role, counts, failed, exchange.duration(), !other_end_tells);
-    }
-
-    /// Nanoseconds since 1970.
-    const fn wall_clock(&self, moment: Nanos) -> u64 {
-        self.wall.epoch(moment)
     }
 }
 
@@ -294,7 +291,7 @@ impl Delivery for Sinks {
             sent,
             received,
             retransmits: u64::from(carried.retransmits),
-            at: self.wall_clock(self.now),
+            at: self.wall.epoch(self.now),
             ..EdgeChange::default()
         };
         self.net.connection(&ends, &change);
@@ -314,7 +311,7 @@ impl Delivery for Sinks {
                 closed: 1,
                 persistent: u64::from(lasted > PERSISTENT),
                 lasted,
-                at: self.wall_clock(at),
+                at: self.wall.epoch(at),
                 ..EdgeChange::default()
             };
             self.net.connection(&ends, &change);
@@ -338,7 +335,7 @@ impl Delivery for Sinks {
             self.names.learn(peer.ip(), name, self.now);
         }
         if let Some(ends) = self.ends(link) {
-            let at = self.wall_clock(self.now);
+            let at = self.wall.epoch(self.now);
             self.net.tls(&Ends { role: handshake.role, ..ends }, *handshake, at);
         }
     }
@@ -363,8 +360,4 @@ impl Delivery for Sinks {
     fn forget_live(&mut self, cookie: u64) {
         self.not_live.push(cookie);
     }
-}
-
-fn address(bytes: [u8; 16], port: u16) -> SocketAddr {
-    SocketAddr::new(Ipv6Addr::from(bytes).to_canonical(), port)
 }

@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    red::{Bounds, Histogram},
+    red::{Bounds, Histogram, MICROSECOND, MILLISECOND, SECOND},
     semconv::Unit,
 };
-
-const MICROSECOND: u64 = 1_000;
-const MILLISECOND: u64 = 1_000 * MICROSECOND;
-const SECOND: u64 = 1_000 * MILLISECOND;
 
 /// Round-trip times: from loopback to a satellite.
 pub static ROUND_TRIP: Bounds<16> = Bounds {

@@ -43,9 +43,12 @@ impl<const N: usize> Default for Histogram<N> {
     }
 }
 
-const MICROSECOND: u64 = 1_000;
-const MILLISECOND: u64 = 1_000 * MICROSECOND;
-const SECOND: u64 = 1_000 * MILLISECOND;
+/// A microsecond in nanoseconds.
+pub const MICROSECOND: u64 = 1_000;
+/// A millisecond in nanoseconds.
+pub const MILLISECOND: u64 = 1_000 * MICROSECOND;
+/// A second in nanoseconds.
+pub const SECOND: u64 = 1_000 * MILLISECOND;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 

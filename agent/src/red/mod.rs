@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 pub use self::{
     authority::{Authority, DEFAULT_PORT},
     counts::{ExchangeCounts, ROLES},
-    histogram::{BODY_SIZE, Bounds, DURATION, Histogram, PART, STREAM_DURATION},
+    histogram::{BODY_SIZE, Bounds, DURATION, Histogram, MICROSECOND, MILLISECOND, PART, SECOND, STREAM_DURATION},
     series::{Labels, Parts, Series, SeriesKey},
     servers::{Full, Server, ServerId, Servers},
     snapshot::Snapshot,

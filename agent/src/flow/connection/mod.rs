@@ -4,7 +4,7 @@ mod account;
 mod hints;
 mod recognition;
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use redtap_ebpf::{Closed, Opened, Role, Segment, closed, segment};
 
@@ -15,6 +15,7 @@ use super::{
     stream::{Fed, Stream, Window},
 };
 use crate::{
+    decode::address,
     exchange::Exchange,
     protocol::{Appetite, Class, Direction, End, Output, Parser},
     time::Nanos,
@@ -434,8 +435,3 @@ impl Flow {
 /// How long a hole may stay open before what waits behind it is read without it; a retransmission takes at least
 /// 200 ms (`TCP_RTO_MIN`, include/net/tcp.h).
 const HOLD_TIME: std::time::Duration = std::time::Duration::from_secs(2);
-
-fn address(bytes: [u8; 16], port: u16) -> SocketAddr {
-    let ip = Ipv6Addr::from(bytes);
-    SocketAddr::new(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4), port)
-}

@@ -1,7 +1,7 @@
 //! The command line: the verbs and their arguments.
 //!
 //! The flags that are settings are not declared here; they come from the table that the environment and the configuration
-//! file use as well ([`SETTINGS`]).
+//! file use as well ([`Setting::all`]).
 
 use std::{marker::PhantomData, path::PathBuf, time::Duration};
 
@@ -11,8 +11,8 @@ use clap::{
 };
 
 use crate::{
-    command::top,
-    config::{Choice, Given, Print, SETTINGS, Task, value},
+    command::{cardinality, top},
+    config::{Choice, Given, Print, Setting, Task, value},
 };
 
 /// Exit status for a command line or configuration that is not valid; clap's own, too.
@@ -57,6 +57,10 @@ pub enum Verb {
     ///
     /// Reads the agent's HTTP address; needs no privileges.
     Top(top::Arguments),
+    /// Say which metrics and labels cost the most series, and what leaving them out would save
+    ///
+    /// Reads the agent's HTTP address, or a page in a file; needs no privileges.
+    Cardinality(cardinality::Arguments),
 }
 
 /// `redtap run`
@@ -156,7 +160,7 @@ impl<T: OfTask> Args for Flags<T> {
             .value_hint(ValueHint::FilePath)
             .value_parser(clap::value_parser!(PathBuf))
             .help("YAML file with settings [environment: REDTAP_CONFIG]");
-        let settings = SETTINGS.iter().filter(|setting| setting.tasks.contains(&T::TASK));
+        let settings = Setting::all().filter(|setting| setting.tasks.contains(&T::TASK));
         let flags = settings.map(|setting| {
             let flag = Arg::new(setting.key).long(setting.flag()).action(ArgAction::Set);
             let help = match setting.default {
@@ -183,7 +187,7 @@ impl<T: OfTask> Args for Flags<T> {
 
 impl<T: OfTask> FromArgMatches for Flags<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let settings = SETTINGS.iter().filter(|setting| setting.tasks.contains(&T::TASK));
+        let settings = Setting::all().filter(|setting| setting.tasks.contains(&T::TASK));
         let settings =
             settings.filter_map(|setting| Some((setting, matches.get_one::<String>(setting.key)?.clone())));
         let given = Given { settings: settings.collect(), config: matches.get_one::<PathBuf>("config").cloned() };
@@ -232,7 +236,7 @@ mod tests {
     fn every_setting_has_a_flag_of_run() {
         let command = Cli::command();
         let run = command.find_subcommand("run").unwrap();
-        for setting in SETTINGS {
+        for setting in Setting::all() {
             let flag = run.get_arguments().find(|argument| argument.get_long() == Some(setting.flag().as_str()));
             assert!(flag.is_some(), "{}", setting.key);
         }
@@ -261,6 +265,11 @@ mod tests {
             ("redtap check --json", Ok(())),
             ("redtap record file --duration 30s --capture-length 4KiB", Ok(())),
             ("redtap replay file --print pretty --bench --max-flows 100", Ok(())),
+            ("redtap cardinality --url unix:/a --json --top 5", Ok(())),
+            ("redtap cardinality page.txt --svg", Ok(())),
+            ("redtap cardinality page.txt --url http://a", Err(ErrorKind::ArgumentConflict)),
+            ("redtap cardinality --svg --json", Err(ErrorKind::ArgumentConflict)),
+            ("redtap cardinality --top 0", Err(ErrorKind::ValueValidation)),
             ("redtap", Err(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand)),
             ("redtap --version", Err(ErrorKind::DisplayVersion)),
             ("redtap run --help", Err(ErrorKind::DisplayHelp)),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::time::Nanos;
+use crate::{time::Nanos, trace::context::Carried};
 
 /// The side of the conversation that the observed socket is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,13 +102,18 @@ pub struct Details {
     pub authority: Vec<u8>,
     /// `User-Agent` field value.
     pub user_agent: Vec<u8>,
+    /// `tracestate` of a request whose `traceparent` is valid: its valid members, combined.
+    pub trace_state: Vec<u8>,
+    /// The client as proxies tell of it: the first hop of `Forwarded` or `X-Forwarded-For`.
+    pub client: Vec<u8>,
 }
 
 impl Details {
     /// Bytes that the strings take.
     #[must_use]
     pub fn kept_bytes(&self) -> usize {
-        [&self.target, &self.method, &self.authority, &self.user_agent].map(Vec::capacity).iter().sum()
+        let all = [&self.target, &self.method, &self.authority, &self.user_agent, &self.trace_state, &self.client];
+        all.map(Vec::capacity).iter().sum()
     }
 
     /// Empties every string and keeps their memory.
@@ -117,6 +122,8 @@ impl Details {
         self.method.clear();
         self.authority.clear();
         self.user_agent.clear();
+        self.trace_state.clear();
+        self.client.clear();
     }
 }
 
@@ -179,6 +186,8 @@ pub struct Exchange {
     pub transport: Transport,
     /// What the connection had met with when it began.
     pub began_with: Counters,
+    /// What the request said of its trace.
+    pub trace: Option<Carried>,
     /// Strings for people and spans.
     pub details: Details,
 }

@@ -20,7 +20,9 @@ pub mod reader;
 pub mod record;
 pub mod red;
 pub mod semconv;
+pub mod series;
 pub mod sinks;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod trace;

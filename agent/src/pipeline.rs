@@ -14,6 +14,7 @@ use crate::{
     red,
     sinks::Sinks,
     time::{Nanos, WallOffset},
+    trace::Spans,
 };
 
 /// Records by kind, in the order of their label values.
@@ -49,6 +50,8 @@ pub struct Options {
     pub names: usize,
     /// Prints each exchange.
     pub printer: Option<Printer>,
+    /// Which exchanges become spans.
+    pub tracing: Spans,
     /// The wall clock's distance from the records' clock.
     pub wall: WallOffset,
     /// Process whose exchanges are left out; 0: none.

@@ -5,9 +5,10 @@ use std::{
     io::{self, BufWriter},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError},
     },
+    thread,
     time::Duration,
 };
 
@@ -19,7 +20,8 @@ use crate::{
     exchange::Role,
     export::{
         agent::{AgentSnapshot, DropUnit, Dropped, Flows, Program, ProgramRun, Table},
-        page::{Page, PageRequests},
+        otlp::queue::Sender,
+        page::{Page, PageRequest, PageRequests},
         process::ProcessStats,
     },
     identity::host,
@@ -28,6 +30,7 @@ use crate::{
     probe::{Datagrams, Hints, Intake, KernelStats, Live, Probes, Rings, State, diag, log::KernelLog},
     record::{Frame, Writer},
     time::Nanos,
+    trace::Span,
 };
 
 /// The longest the rings are left alone; their high-water mark cuts it short.
@@ -78,8 +81,48 @@ pub struct Reader {
     pub recorder: Option<Writer<BufWriter<File>>>,
     /// The kernel's log.
     pub log: Option<KernelLog>,
-    /// Set from outside: stop.
-    pub stop: Arc<AtomicBool>,
+    /// Where spans go.
+    pub spans: Option<Sender<Span>>,
+    /// Told from outside.
+    pub orders: Arc<Orders>,
+}
+
+/// What the reader is told from outside.
+#[derive(Debug, Default)]
+pub struct Orders {
+    stage: AtomicU8,
+    has_settled: AtomicBool,
+    series_ttl: AtomicU64,
+}
+
+impl Orders {
+    const SETTLE: u8 = 1;
+    const END: u8 = 2;
+
+    /// Series that nothing is told of for so long go; zero: they never do.
+    pub fn set_series_ttl(&self, ttl: Duration) {
+        self.series_ttl.store(u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Observe no more, and finish what is under way; pages are still made.
+    pub fn settle(&self) {
+        self.stage.fetch_max(Self::SETTLE, Ordering::Relaxed);
+    }
+
+    /// All that was seen is finished, and on the pages from now on.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        self.has_settled.load(Ordering::Acquire)
+    }
+
+    /// Make no more pages either.
+    pub fn end(&self) {
+        self.stage.fetch_max(Self::END, Ordering::Relaxed);
+    }
+
+    fn stage(&self) -> u8 {
+        self.stage.load(Ordering::Relaxed)
+    }
 }
 
 /// What the loop keeps between turns.
@@ -134,17 +177,24 @@ impl Reader {
         if let Err(error) = setpriority_process(None, NICE) {
             tracing::debug!(%error, "the reader runs at the ordinary priority");
         }
+        self.tick(now);
         self.pages.set_ready();
         loop {
-            let stopping = self.stop.load(Ordering::Relaxed);
-            if !stopping {
+            let settling = self.orders.stage() >= Orders::SETTLE;
+            if !settling {
                 self.rings.wait(INTERVAL);
             }
-            self.turn(&mut turn, stopping)?;
-            if stopping {
-                return Ok(());
+            self.turn(&mut turn, settling)?;
+            if settling {
+                break;
             }
         }
+        self.orders.has_settled.store(true, Ordering::Release);
+        while self.orders.stage() < Orders::END {
+            self.answer(&turn, None);
+            thread::sleep(INTERVAL);
+        }
+        Ok(())
     }
 
     fn turn(&mut self, turn: &mut Turn, stopping: bool) -> io::Result<()> {
@@ -172,7 +222,7 @@ impl Reader {
         }
         if now.since(turn.expired) >= EXPIRE {
             turn.expired = now;
-            self.pipeline.sinks.set_wall(host::boot_offset());
+            self.tick(now);
             self.pipeline.expire(now);
             self.datagrams.turn(now);
         }
@@ -196,13 +246,26 @@ impl Reader {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        let mut next = request;
+        if let Some(spans) = &mut self.spans {
+            spans.push(&mut self.pipeline.sinks.spans);
+        }
+        self.answer(turn, request);
+        Ok(())
+    }
+
+    /// Makes the pages that are asked for.
+    fn answer(&mut self, turn: &Turn, first: Option<PageRequest>) {
+        let mut next = first.or_else(|| self.pages.try_recv());
         while let Some(request) = next {
             let (red, net) = self.pipeline.snapshot(request.want());
-            request.answer(Page { red, net, agent: self.agent_snapshot(turn) });
+            request.answer(Page { red, net, agent: self.agent_snapshot(turn), ..Page::default() });
             next = self.pages.try_recv();
         }
-        Ok(())
+    }
+
+    fn tick(&mut self, now: Nanos) {
+        self.pipeline.sinks.series_ttl = Duration::from_nanos(self.orders.series_ttl.load(Ordering::Relaxed));
+        self.pipeline.sinks.tick(now, host::boot_offset());
     }
 
     /// Asks the kernel what connections have carried of which no record tells, and tells what all have.
@@ -305,6 +368,7 @@ impl Reader {
                 },
                 Dropped { unit: DropUnit::Record, reason: "dns_lost", count: kernel.messages_lost },
                 Dropped { unit: DropUnit::Event, reason: "datagrams_untold", count: kernel.datagrams_untold },
+                Dropped { unit: DropUnit::Span, reason: "traces_budget", count: pipeline.sinks.tracing.refused() },
             ],
             tables: vec![
                 table("flows", pipeline.table.len(), pipeline.table.limit()),

@@ -11,7 +11,7 @@ use std::fmt;
 use crate::exchange::ErrorType;
 
 /// An attribute of spans and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attribute {
     /// The OpenTelemetry name.
     pub otel: &'static str,
@@ -70,8 +70,14 @@ macro_rules! attributes {
 attributes! {
     /// Name of the service that handles or sends the request.
     SERVICE_NAME = "service.name", "service_name";
+    /// What tells this host's part of the service from others'.
+    SERVICE_INSTANCE_ID = "service.instance.id", "service_instance_id";
     /// Process that owns the socket.
     PROCESS_PID = "process.pid", "process_pid";
+    /// Base name of its executable.
+    PROCESS_EXECUTABLE_NAME = "process.executable.name", "process_executable_name";
+    /// Path of its executable.
+    PROCESS_EXECUTABLE_PATH = "process.executable.path", "process_executable_path";
     /// Method, `_OTHER` for those not known.
     HTTP_REQUEST_METHOD = "http.request.method", "http_request_method";
     /// Method as sent, where it is not known.
@@ -88,6 +94,38 @@ attributes! {
     URL_PATH = "url.path", "url_path";
     /// Query of the target, without the question mark, sensitive values replaced.
     URL_QUERY = "url.query", "url_query";
+    /// What the client asked for, without credentials, sensitive values replaced.
+    URL_FULL = "url.full", "url_full";
+    /// The client, as proxies tell of it, else the peer.
+    CLIENT_ADDRESS = "client.address", "client_address";
+    /// Address of the other end of the connection.
+    NETWORK_PEER_ADDRESS = "network.peer.address", "network_peer_address";
+    /// Its port.
+    NETWORK_PEER_PORT = "network.peer.port", "network_peer_port";
+    /// Address of this end.
+    NETWORK_LOCAL_ADDRESS = "network.local.address", "network_local_address";
+    /// Its port.
+    NETWORK_LOCAL_PORT = "network.local.port", "network_local_port";
+    /// First byte of the request to the application's read, in seconds.
+    QUEUE_DURATION = "redtap.queue.duration", "queue_duration";
+    /// The application's read to the first byte of the answer, in seconds.
+    TTFB = "redtap.ttfb", "ttfb";
+    /// First byte of the answer to its last, in seconds.
+    TRANSFER_DURATION = "redtap.transfer.duration", "transfer_duration";
+    /// Last byte of the answer to its acknowledgement, in seconds.
+    ACK_DURATION = "redtap.ack.duration", "ack_duration";
+    /// Smoothed round-trip time, in seconds.
+    TCP_SRTT = "redtap.tcp.srtt", "tcp_srtt";
+    /// Segments sent again during the exchange.
+    TCP_RETRANSMITS = "redtap.tcp.retransmits", "tcp_retransmits";
+    /// Bytes received during the exchange before bytes that precede them.
+    TCP_OUT_OF_ORDER = "redtap.tcp.out_of_order_bytes", "tcp_out_of_order_bytes";
+    /// Age of the connection when the exchange began, in seconds.
+    CONNECTION_AGE = "redtap.connection.age", "connection_age";
+    /// Exchanges that the connection had carried by then.
+    CONNECTION_EXCHANGES = "redtap.connection.exchanges", "connection_exchanges";
+    /// A head was longer than what was captured.
+    HTTP_PARTIAL = "redtap.http.partial", "http_partial";
     /// Version of the protocol.
     NETWORK_PROTOCOL_VERSION = "network.protocol.version", "network_protocol_version";
     /// Class of failure; only on failures.
@@ -122,6 +160,8 @@ attributes! {
     TABLE = "redtap.table", "table";
     /// Name of an eBPF program.
     PROGRAM = "redtap.program", "program";
+    /// Name of an exporter.
+    EXPORTER = "redtap.exporter", "exporter";
     /// Version of the agent.
     VERSION = "redtap.version", "version";
     /// The other end of a connection: a service, a name, or the class of its address.
@@ -299,12 +339,25 @@ metrics! {
         "Attribute sets in the request and stream metrics, by kind";
     SERIES_OVERFLOWED = Counter, Some("redtap.series.overflowed"), "redtap_series_overflowed", One,
         "Measurements that went to an overflow series because the series budget was spent";
+    EXPORT_QUEUE_LENGTH = Gauge, Some("redtap.export.queue.length"), "redtap_export_queue_length", One,
+        "What waits to be exported: spans, data points or requests";
+    EXPORT_QUEUE_LIMIT = Gauge, Some("redtap.export.queue.limit"), "redtap_export_queue_limit", One,
+        "How much may wait to be exported";
+    EXPORTED = Counter, Some("redtap.exported"), "redtap_exported", One,
+        "What arrived where it was exported to: spans, data points or samples";
+    EXPORT_FAILURES = Counter, Some("redtap.export.failures"), "redtap_export_failures", One,
+        "Attempts to export that failed, those tried again included";
+    EXPORT_DROPPED = Counter, Some("redtap.export.dropped"), "redtap_export_dropped", One,
+        "What was not exported and will not be, by why";
+    EXPORT_LAST_SUCCESS = Gauge, Some("redtap.export.last_success_timestamp"),
+        "redtap_export_last_success_timestamp_seconds", Seconds, "When something last arrived, since the epoch";
     PROGRAM_RUN = Counter, Some("redtap.program.run"), "redtap_program_run_seconds", Seconds,
         "CPU time of each eBPF program, as the kernel measures it";
     PROGRAM_RUNS = Counter, Some("redtap.program.runs"), "redtap_program_runs", One,
         "Runs of each eBPF program, as the kernel counts them";
     PROGRAM_ATTACHED = Gauge, Some("redtap.program.attached"), "redtap_program_attached", One,
         "Whether each eBPF program is attached (1) or not (0)";
+    TARGET = Info, None, "target", One, "What is known of each service";
     BUILD = Info, None, "redtap_build", One, "What this agent was built from";
     PROCESS_CPU = Counter, None, "process_cpu_seconds", Seconds,
         "User and system CPU time of the agent";

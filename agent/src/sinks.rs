@@ -13,15 +13,17 @@ use crate::{
     export::print::Printer,
     flow::{CloseReason, ConnectFailure, Delivery, Link, Owner, Progress},
     identity::{Identities, ServiceId, names::Names, owners::Owners},
-    net::{self, EdgeChange, EdgeId, Ends, Peer, SeriesId, TcpKey},
+    net::{self, EdgeChange, Ends, Peer, TcpKey},
     pipeline::{HintChange, Lines, Options},
     protocol::{
         Direction,
         dns::{self, Asker, Heard, Lookup, Lookups, Transport},
         tls::Handshake,
     },
-    red,
+    red::{self, Exemplar},
+    series::Place,
     time::{Nanos, WallOffset},
+    trace::{Span, Spans},
 };
 
 /// How long a connection waits for the processes at its ends to be known: that of an accepted one is, once it is read
@@ -63,6 +65,10 @@ pub struct Sinks {
     pub not_live: Vec<u64>,
     /// What was printed; the owner takes it.
     pub lines: Lines,
+    /// Sampled exchanges; the owner takes them.
+    pub spans: Vec<Span>,
+    /// Which exchanges those are.
+    pub tracing: Spans,
     /// The present, as the records tell it.
     pub now: Nanos,
     /// DNS messages that could not be read.
@@ -71,6 +77,10 @@ pub struct Sinks {
     wall: WallOffset,
     /// The agent's own process, whose exchanges are left out; 0: none are.
     own_pid: u32,
+    /// After which time series go of which nothing is told; zero: they never do.
+    pub series_ttl: Duration,
+    /// When they last went.
+    expired: Nanos,
 }
 
 impl Sinks {
@@ -87,17 +97,30 @@ impl Sinks {
             hints: Vec::new(),
             not_live: Vec::new(),
             lines: Lines::default(),
+            spans: Vec::new(),
+            tracing: options.tracing,
             now: Nanos(0),
             messages_malformed: 0,
             printer: options.printer,
             wall: options.wall,
             own_pid: options.own_pid,
+            series_ttl: Duration::ZERO,
+            expired: Nanos(0),
         }
     }
 
-    /// The wall clock may have been set.
-    pub const fn set_wall(&mut self, wall: WallOffset) {
+    /// About every second: the wall clock may have been set, and series may have been silent for long.
+    pub fn tick(&mut self, now: Nanos, wall: WallOffset) {
         self.wall = wall;
+        let ttl = self.series_ttl;
+        let due = ttl > Duration::ZERO && now.since(self.expired) >= (ttl / 16).max(Duration::from_secs(1));
+        if due {
+            self.expired = now;
+        }
+        let silent_since = Nanos(now.0.saturating_sub(u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)));
+        let silent_since = due.then_some(silent_since);
+        self.registry.tick(now, wall, silent_since);
+        self.net.tick(now, wall, silent_since);
     }
 
     /// A datagram to or from a name server.
@@ -189,8 +212,8 @@ impl Sinks {
     }
 
     /// The series of a connection.
-    fn series(&mut self, ends: &Ends, link: &mut Link<'_>) -> SeriesId {
-        if let Some(id) = SeriesId::from_tag(link.tags.connection) {
+    fn series(&mut self, ends: &Ends, link: &mut Link<'_>) -> Place {
+        if let Some(id) = Place::from_tag(link.tags.connection) {
             return id;
         }
         let peer = match ends.role {
@@ -206,7 +229,8 @@ impl Sinks {
     /// A request passed between two services.
     fn request(&mut self, exchange: &Exchange, service: ServiceId, link: &mut Link<'_>) {
         let mut tag = link.tags.exchanges;
-        if tag == 0 {
+        let is_known = Place::from_tag(tag & !OTHER_END_TELLS).is_some_and(|edge| self.net.has_edge(edge));
+        if !is_known {
             let Some(peer) = link.peer else { return };
             let owner = link.other_end();
             let other = self.other_end(owner, peer);
@@ -221,10 +245,30 @@ impl Sinks {
             }
         }
         let other_end_tells = tag & OTHER_END_TELLS != 0;
-        let Some(edge) = EdgeId::from_tag(tag & !OTHER_END_TELLS) else { return };
+        let Some(edge) = Place::from_tag(tag & !OTHER_END_TELLS) else { return };
         let counts = exchange.role == Role::Client || !other_end_tells;
         let failed = exchange.error_type().is_some();
         self.net.request(edge, exchange.role, counts, failed, exchange.duration(), !other_end_tells);
+    }
+}
+
+impl Sinks {
+    /// Makes a span of an exchange, if it is sampled. Gives what ties its measurement to the trace.
+    fn trace(&mut self, exchange: &Exchange, service: ServiceId) -> Option<Exemplar> {
+        let decision = self.tracing.decide(exchange, service);
+        let ids = decision.ids?;
+        if decision.export {
+            self.spans.push(Span {
+                ids,
+                exchange: exchange.clone(),
+                service: self.identities.name_arc(service),
+                executable: self.identities.executable(exchange.pid),
+                wall: self.wall,
+            });
+        }
+        let value = u64::try_from(exchange.duration()?.as_nanos()).unwrap_or(u64::MAX);
+        let at = self.wall.epoch(exchange.times.response_last?);
+        Some(Exemplar { trace_id: ids.trace_id, span_id: ids.span_id, value, at })
     }
 }
 
@@ -234,7 +278,8 @@ impl Delivery for Sinks {
             return;
         }
         let service = self.service(exchange.pid, &link.owner.comm);
-        self.registry.record(exchange, service);
+        let exemplar = self.trace(exchange, service);
+        self.registry.record(exchange, service, exemplar);
         if exchange.outcome != Outcome::Unobserved {
             self.request(exchange, service, link);
         }
@@ -280,7 +325,7 @@ impl Delivery for Sinks {
             self.net.tcp_active(id, 1);
         }
         let carried = &progress.carried;
-        let has_moved = carried.rx_bytes + carried.tx_bytes > 0;
+        let has_moved = carried.rx_bytes > 0 || carried.tx_bytes > 0;
         self.net.tcp_progress(id, carried, link.round_trip.filter(|_| has_moved));
         let (sent, received) = match ends.role {
             Role::Client => (carried.tx_bytes, carried.rx_bytes),
@@ -302,7 +347,7 @@ impl Delivery for Sinks {
         let mut given_up = Vec::new();
         self.lookups.closed(link.cookie, at, &mut |lookup| given_up.push(lookup));
         given_up.iter().for_each(|lookup| self.looked_up(lookup));
-        let Some(id) = SeriesId::from_tag(link.tags.connection) else { return };
+        let Some(id) = Place::from_tag(link.tags.connection) else { return };
         let lasted = at.since(link.opened);
         self.net.tcp_active(id, -1);
         self.net.tcp_closed(id, reason, link.is_new.then_some(lasted));

@@ -14,6 +14,7 @@ use redtap::{
     record::{Frame, Recording},
     red,
     time::{Nanos, WallOffset},
+    trace::{Sampler, Spans},
 };
 
 fn pipeline() -> Pipeline {
@@ -24,7 +25,7 @@ fn pipeline() -> Pipeline {
             series_per_service: 4,
             series_total: 8,
             server_addresses: 4,
-            timings: true,
+            extras: red::Extras { exponential: true, parts: true },
         }),
         net: net::Registry::new(net::Options {
             series_per_service: 4,
@@ -38,6 +39,7 @@ fn pipeline() -> Pipeline {
         }),
         names: 8,
         printer: None,
+        tracing: Spans::new(Sampler::AlwaysOn, true, 1),
         wall: WallOffset(0),
         own_pid: 0,
     };

@@ -76,7 +76,21 @@ impl Agent {
     /// When it does not get ready.
     #[must_use]
     pub fn launch(redtap: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
-        let listen = SocketAddr::from(([127, 0, 0, 1], crate::gate::free_port()));
+        Self::launch_at(redtap, SocketAddr::from(([127, 0, 0, 1], crate::gate::free_port())), flags, environment)
+    }
+
+    /// Starts `redtap run --print json` at an address that is known before, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[must_use]
+    pub fn at(redtap: &Path, listen: SocketAddr, flags: &[&str]) -> Self {
+        let mut all = vec!["--print", "json"];
+        all.extend(flags);
+        Self::launch_at(redtap, listen, &all, &[])
+    }
+
+    fn launch_at(redtap: &Path, listen: SocketAddr, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let directory = scratch();
         let log = directory.path().join("log");
         let mut command = command(redtap);

@@ -53,6 +53,19 @@ pub fn tool(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("missing tool {name}: `cargo xtask test` installs it"))
 }
 
+/// A program that is made or fetched for the tests: the path in an environment variable.
+///
+/// # Panics
+/// When the variable is not set, or there is no such file.
+#[must_use]
+pub fn real(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map(PathBuf::from);
+    let path =
+        path.unwrap_or_else(|| panic!("{variable} is not set: `cargo xtask test` as root makes and sets it"));
+    assert!(path.is_file(), "{variable}: no file {}", path.display());
+    path
+}
+
 /// A listener on a free port that this process never listened on before: ports tell the stories apart.
 ///
 /// # Panics

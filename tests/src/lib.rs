@@ -4,8 +4,12 @@
 //! `programs/`.
 
 pub mod agent;
+pub mod caller;
 pub mod clients;
+pub mod collector;
 pub mod difference;
+pub mod endpoint;
+pub mod exporter;
 pub mod flows;
 pub mod gate;
 pub mod hosts;
@@ -16,7 +20,9 @@ pub mod line;
 pub mod links;
 pub mod metrics;
 pub mod namespace;
+pub mod otlp;
 pub mod process;
+pub mod prometheus;
 pub mod raw;
 pub mod redtap;
 pub mod servers;

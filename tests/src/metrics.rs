@@ -48,6 +48,11 @@ impl Scrape {
         })
     }
 
+    /// All samples.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Labels, f64)> {
+        self.samples.iter().map(|(name, labels, value)| (name.as_str(), labels, *value))
+    }
+
     /// The sum of the samples called `name` whose labels include `labels`; 0 if there is none.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use crate::process::{Place, scratch};
 use crate::wait::{self, PATIENCE};
 
-/// The agent's binary, free of this test's own `REDTAP_` environment.
+/// The agent's binary, free of this test's own `REDTAP_` and `OTEL_` environment.
 #[must_use]
 pub fn command(redtap: &Path) -> Command {
     let mut command = Place::Host.command(redtap);
@@ -19,7 +19,8 @@ pub fn command(redtap: &Path) -> Command {
 }
 
 fn is_own(name: &OsStr) -> bool {
-    name.to_string_lossy().starts_with("REDTAP_")
+    let name = name.to_string_lossy();
+    name.starts_with("REDTAP_") || name.starts_with("OTEL_")
 }
 
 /// How an agent ended that was not to run.

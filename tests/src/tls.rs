@@ -52,11 +52,18 @@ impl Certificates {
         let made = Self { directory: scratch() };
         let names: Vec<_> = (0..150).map(|number| format!("DNS:host-{number:03}.long.example")).collect();
         let authority = ["-addext", "basicConstraints=critical,CA:TRUE"];
+        // Strict clients take no authority's certificate for a server's.
+        let end = ["-addext", "basicConstraints=critical,CA:FALSE"];
         made.make("ca", "/O=Essai, S.A./CN=Authority", None, &authority);
         made.make("other", "/CN=Stranger", None, &authority);
         let names_of_server = "subjectAltName=DNS:shop.example,DNS:*.shop.example,IP:127.0.0.1,IP:10.77.0.2";
-        made.make("server", "/C=FR/O=Essai, S.A./CN=shop.example", Some("ca"), &["-addext", names_of_server]);
-        made.make("client", "/O=Essai, S.A./CN=till 7", Some("ca"), &[]);
+        made.make(
+            "server",
+            "/C=FR/O=Essai, S.A./CN=shop.example",
+            Some("ca"),
+            &[end[0], end[1], "-addext", names_of_server],
+        );
+        made.make("client", "/O=Essai, S.A./CN=till 7", Some("ca"), &end);
         made.make("between", "/CN=Between", Some("ca"), &authority);
         let names = format!("subjectAltName={}", names.join(","));
         made.make("long", "/CN=long.example", Some("between"), &["-addext", &names]);

@@ -6,6 +6,7 @@ mod build;
 mod fuzz;
 mod lint;
 mod process;
+mod real;
 mod run;
 mod setup;
 mod test;

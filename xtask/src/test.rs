@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{command, is_root, say};
-use crate::{build, setup, workspace};
+use crate::{build, real, setup, workspace};
 
 /// Runs the workspace's tests, or those whose name contains `filter`, and closes with their number.
 ///
@@ -19,7 +19,7 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     cargo.env("REDTAP_BIN", redtap);
     if is_root() {
         setup::setup_tests()?;
-        cargo.env("REDTAP_PRIVILEGED", "1");
+        cargo.envs(real::programs()?).env("REDTAP_PRIVILEGED", "1");
     } else {
         say("not root: the tests through the kernel are left out; as root, cargo xtask test runs them");
         cargo.env_remove("REDTAP_PRIVILEGED");

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use tracing_subscriber::EnvFilter;
+
 use super::Error;
 use crate::{
-    config::{BpfLog, Config, LogFormat},
+    config::{BpfLog, Choice as _, Config, LogFormat},
     export::print::Printer,
     flow::{Limits, Table},
     identity::{self, Identities, host},
@@ -14,19 +16,66 @@ use crate::{
     protocol::Output,
     red,
     time::WallOffset,
+    trace::{Propagators, Sampler, Spans},
 };
 
+/// Changes what is logged.
+pub struct LogFilter(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LogFilter {
+    /// As `config` says from now on.
+    pub fn set(&self, config: &Config) {
+        (self.0)(filter(config));
+    }
+}
+
+fn filter(config: &Config) -> EnvFilter {
+    EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
 /// Where the agent's log goes: standard error.
-pub fn start_log(config: &Config) {
+pub fn start_log(config: &Config) -> LogFilter {
     use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(config)).with_writer(std::io::stderr);
     // A second initialisation, as in tests, keeps the first.
-    let _ = match config.log_format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
+    match config.log_format {
+        LogFormat::Text => {
+            let ansi = std::io::stderr().is_terminal();
+            let builder = builder.with_ansi(ansi).with_target(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            LogFilter(Box::new(move |filter| drop(handle.reload(filter))))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            LogFilter(Box::new(move |filter| drop(handle.reload(filter))))
+        }
+    }
+}
+
+/// Which exchanges become spans, where they are exported.
+pub fn sampler(config: &Config) -> Sampler {
+    let sampler = Sampler::parse(config.traces_sampler.word(), config.traces_sampler_arg.as_deref());
+    // The settings were checked when they were read.
+    sampler.unwrap_or_default().with_budget(config.traces_budget)
+}
+
+/// What a pipeline is made of beside its configuration.
+pub struct Parts {
+    /// Names of processes.
+    pub identities: Identities,
+    /// Prints each exchange.
+    pub printer: Option<Printer>,
+    /// Which exchanges become spans.
+    pub tracing: Spans,
+    /// The wall clock's distance from the records' clock.
+    pub wall: WallOffset,
+    /// Process whose exchanges are left out; 0: none.
+    pub own_pid: u32,
+    /// Exponential histograms are asked for.
+    pub is_exponential: bool,
 }
 
 /// The root of the cgroup v2 hierarchy.
@@ -59,21 +108,21 @@ pub fn load(config: &Config) -> Result<(Probes, Ends), Error> {
 }
 
 /// A pipeline for this configuration.
-pub fn pipeline(
-    config: &Config,
-    identities: Identities,
-    printer: Option<Printer>,
-    wall: WallOffset,
-    own_pid: u32,
-) -> Pipeline {
+pub fn pipeline(config: &Config, parts: Parts) -> Pipeline {
+    let Parts { identities, printer, tracing, wall, own_pid, is_exponential } = parts;
     let limits = Limits { flows: config.max_flows, request_timeout: config.request_timeout };
-    let output = Output::new(printer.is_some()).with_fingerprints(config.ja4);
+    let output = Output::new(printer.is_some() || tracing.exports())
+        .with_fingerprints(config.ja4)
+        .with_propagators(Propagators::parse(&config.propagators).unwrap_or_default());
+    let mut red = config.red();
+    red.extras.exponential |= is_exponential;
     let options = pipeline::Options {
         identities,
-        registry: red::Registry::new(config.red()),
+        registry: red::Registry::new(red),
         net: net::Registry::new(config.net()),
         names: config.max_names,
         printer,
+        tracing,
         wall,
         own_pid,
     };

@@ -1,6 +1,8 @@
 //! The verbs of the command line.
 
+pub mod cardinality;
 mod check;
+mod exporters;
 mod live;
 mod replay;
 mod run;
@@ -44,6 +46,9 @@ pub enum Error {
     /// A recorded file.
     #[error("{0}")]
     Recording(#[from] ReadError),
+    /// The cost of series.
+    #[error("{0}")]
+    Cardinality(#[from] cardinality::Error),
     /// The live table.
     #[error("{0}")]
     Top(#[from] top::Error),
@@ -75,7 +80,10 @@ impl Error {
 pub fn execute(cli: Cli) -> Result<ExitCode, Error> {
     let variables = std::env::vars_os();
     match cli.verb {
-        Verb::Run(run) => run::run(&Config::load(&run.settings.given, variables)?),
+        Verb::Run(run) => {
+            let load = || Config::load(&run.settings.given, std::env::vars_os());
+            run::run(&load()?, load)
+        }
         Verb::Check(check) => check::check(&Config::load(&check.settings.given, variables)?, check.json),
         Verb::Record(record) => {
             let config = Config::load(&record.settings.given, variables)?;
@@ -85,6 +93,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, Error> {
             let config = Config::load(&replay.settings.given, variables)?;
             replay::replay(&config, &replay)
         }
+        Verb::Cardinality(arguments) => Ok(cardinality::cardinality(&arguments)?),
         Verb::Top(arguments) => Ok(top::top(&arguments)?),
     }
 }

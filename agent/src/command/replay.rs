@@ -16,6 +16,7 @@ use crate::{
     pipeline::Pipeline,
     record::{Frame, Recording},
     time::Nanos,
+    trace::{Sampler, Spans},
 };
 
 /// Runs the pipeline over the file; with `--bench`, silently and with the time it took.
@@ -33,7 +34,15 @@ pub fn replay(config: &Config, arguments: &Replay) -> Result<ExitCode, Error> {
     }
     let identities = Identities::new(Box::new(processes), identity::Limits::default());
     let printer = if arguments.bench { None } else { Printer::for_stdout(arguments.print) };
-    let mut pipeline = live::pipeline(config, identities, printer, recording.wall, 0);
+    let parts = live::Parts {
+        identities,
+        printer,
+        tracing: Spans::new(Sampler::default(), false, 0),
+        wall: recording.wall,
+        own_pid: 0,
+        is_exponential: false,
+    };
+    let mut pipeline = live::pipeline(config, parts);
     let began = host::monotonic_now();
     let mut out = io::stdout().lock();
     run(&recording, &mut pipeline, &mut out)?;

@@ -3,13 +3,11 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
-    net::TcpListener,
     os::unix::fs::OpenOptionsExt,
     path::Path,
     process::ExitCode,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -18,49 +16,80 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Error, live};
+use super::{
+    Error,
+    exporters::{Exporters, Otlp},
+    live::{self, LogFilter},
+};
 use crate::{
-    config::{Config, Print},
+    config::{Config, ConfigError, NativeHistograms, Print},
     export::{
-        http,
+        http::{self, Server},
         page::{self, PageSource},
         print::Printer,
+        prometheus::{Form, Native},
     },
     identity::host,
     pipeline::Lines,
     probe::{Probes, State, diag},
-    reader::Reader,
+    reader::{Orders, Reader},
     record::Writer,
+    trace::Spans,
 };
 
 /// Batches of printed lines on their way out.
 const PRINT_QUEUE: usize = 64;
 
-/// `redtap run`: until SIGINT or SIGTERM.
-pub fn run(config: &Config) -> Result<ExitCode, Error> {
-    live::start_log(config);
-    let listener = http::bind(config.listen)?;
-    serve(config, Some(listener), None, None)
+/// `redtap run`: until SIGINT or SIGTERM. SIGHUP has it read its configuration again, as `reload` does.
+pub fn run(config: &Config, reload: impl Fn() -> Result<Config, ConfigError>) -> Result<ExitCode, Error> {
+    let filter = live::start_log(config);
+    let server = http::bind(&http_options(config))?;
+    serve(config, Some(server), None, None, &Reload { read: &reload, filter })
 }
 
 /// `redtap record`: until the time is up, SIGINT or SIGTERM.
 pub fn record(config: &Config, file: &Path, duration: Option<Duration>) -> Result<ExitCode, Error> {
-    live::start_log(config);
+    let filter = live::start_log(config);
     let what = format!("write {}", file.display());
     // Heads of requests are in it, with what secrets they carry: for the owner alone.
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
     let file = file.map_err(Error::io(what))?;
-    serve(config, None, Some(file), duration)
+    let unchanged = || Ok(config.clone());
+    serve(config, None, Some(file), duration, &Reload { read: &unchanged, filter })
+}
+
+/// How the configuration is read again.
+struct Reload<'a> {
+    read: &'a dyn Fn() -> Result<Config, ConfigError>,
+    filter: LogFilter,
+}
+
+fn http_options(config: &Config) -> http::Options {
+    http::Options {
+        listen: config.listen.clone(),
+        health_listen: config.health_listen.clone(),
+        web_config: config.web_config.clone(),
+        advertise: config.advertise_address.clone(),
+        form: Form {
+            native: match config.native_histograms {
+                NativeHistograms::Off => Native::Off,
+                NativeHistograms::Beside => Native::Beside,
+                NativeHistograms::Instead => Native::Instead,
+            },
+            created: config.created_timestamps,
+        },
+    }
 }
 
 fn serve(
     config: &Config,
-    listener: Option<TcpListener>,
+    server: Option<Server>,
     file: Option<File>,
     duration: Option<Duration>,
+    reload: &Reload<'_>,
 ) -> Result<ExitCode, Error> {
     let (probes, ends) = live::load(config)?;
-    announce(config, &probes, listener.as_ref());
+    announce(config, &probes, server.as_ref());
     let wall = host::boot_offset();
     let printer = Printer::for_stdout(config.print);
     let own_pid = if config.include_self { 0 } else { std::process::id() };
@@ -75,7 +104,13 @@ fn serve(
     };
     let printed = (config.print != Print::Off).then(print_thread);
     let (source, pages) = page::channel();
-    let stop = Arc::new(AtomicBool::new(false));
+    let otlp = Otlp::new(config);
+    let is_exponential = otlp.is_exponential();
+    let started = wall.epoch(host::monotonic_now());
+    let (mut exporters, spans) = Exporters::start(config, otlp, source.clone(), started)?;
+    let tracing = Spans::new(live::sampler(config), spans.is_some(), fastrand::u64(..));
+    let orders = Arc::new(Orders::default());
+    orders.set_series_ttl(config.series_ttl);
     let reader = Reader {
         probes,
         rings: ends.rings,
@@ -84,12 +119,16 @@ fn serve(
         live: ends.live,
         datagrams: ends.datagrams,
         log: ends.log,
-        pipeline: live::pipeline(config, identities, printer, wall, own_pid),
+        pipeline: live::pipeline(
+            config,
+            live::Parts { identities, printer, tracing, wall, own_pid, is_exponential },
+        ),
         pages,
         printed: printed.as_ref().map(|(sender, _)| sender.clone()),
         existing: Some(existing_connections()),
         recorder,
-        stop: Arc::clone(&stop),
+        spans,
+        orders: Arc::clone(&orders),
     };
     let (ended, mut reader_ended) = tokio::sync::oneshot::channel();
     let reader = thread::Builder::new()
@@ -103,16 +142,24 @@ fn serve(
         .map_err(Error::io("start the reader thread"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(page::MAX_SCRAPES)
+        // Pages are written on them, and passwords checked.
+        .max_blocking_threads(page::MAX_SCRAPES + 1)
         .build()
         .map_err(Error::io("start the runtime"))?;
-    let outside = runtime.block_on(outside(listener, source, duration, &mut reader_ended));
-    stop.store(true, Ordering::Relaxed);
-    let inside = reader.join().map_err(|_| Error::Panicked)?;
+    let mut running = Running { config: config.clone(), exporters: &mut exporters, orders: &orders, reload };
+    let outside = runtime.block_on(outside(server, source, duration, &mut reader_ended, &mut running));
+    // The last metrics are those of all that was seen; the last spans come with the end of the reader.
+    orders.settle();
+    wait_until(Duration::from_secs(1), || orders.has_settled() || reader.is_finished());
+    exporters.stop_metrics();
+    orders.end();
+    let inside = reader.join();
+    exporters.stop_traces();
+    let inside = inside.map_err(|_| Error::Panicked)?;
     if let Some((sender, thread)) = printed {
         drop(sender);
         // A reader of our output that does not read keeps its lines to itself, and does not keep us.
-        if thread_ends(&thread, Duration::from_millis(300)) {
+        if wait_until(Duration::from_millis(300), || thread.is_finished()) {
             let _ = thread.join();
         }
     }
@@ -123,23 +170,32 @@ fn serve(
 
 /// Serves until a signal, the end of the time, or the end of the reader.
 async fn outside(
-    listener: Option<TcpListener>,
+    server: Option<Server>,
     source: PageSource,
     duration: Option<Duration>,
     reader_ended: &mut tokio::sync::oneshot::Receiver<()>,
+    running: &mut Running<'_>,
 ) -> Result<(), Error> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(Error::io("watch for SIGHUP"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::io("watch for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::io("watch for SIGINT"))?;
+    let reloads = async {
+        while hangup.recv().await.is_some() {
+            running.reload();
+        }
+        std::future::pending().await
+    };
     let over = async {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: detaching"),
             _ = interrupt.recv() => tracing::info!("SIGINT: detaching"),
             () = elapsed(duration) => tracing::info!("the time is up: detaching"),
             _ = reader_ended => tracing::error!("the reader has ended"),
+            () = reloads => {}
         }
     };
-    match listener {
-        Some(listener) => http::serve(listener, source, over).await.map_err(Error::io("serve HTTP")),
+    match server {
+        Some(server) => server.serve(source, over).await.map_err(Error::io("serve HTTP")),
         None => {
             over.await;
             Ok(())
@@ -155,7 +211,10 @@ async fn elapsed(duration: Option<Duration>) {
 }
 
 /// Says what is attached, what is not and why, and where the metrics are.
-fn announce(config: &Config, probes: &Probes, listener: Option<&TcpListener>) {
+fn announce(config: &Config, probes: &Probes, server: Option<&Server>) {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let attached = probes.programs().iter().filter(|status| status.state == State::Attached);
     let names: Vec<_> = attached.map(|status| status.program.name).collect();
     tracing::info!(programs = names.join(" "), "attached");
@@ -165,8 +224,8 @@ fn announce(config: &Config, probes: &Probes, listener: Option<&TcpListener>) {
             tracing::warn!(program = program.name, lost = program.lost, %reason, "not attached");
         }
     }
-    if let Some(address) = listener.and_then(|listener| listener.local_addr().ok()) {
-        tracing::info!("metrics at http://{address}/metrics, status at http://{address}/");
+    if let Some(server) = server {
+        tracing::info!("metrics at {server}/metrics, status at {server}/");
     }
     if config.print == Print::Off {
         tracing::info!("exchanges are not printed; --print pretty shows them");
@@ -200,13 +259,53 @@ fn print_thread() -> (SyncSender<Lines>, thread::JoinHandle<()>) {
     (sender, thread)
 }
 
-/// Waits for a thread to end, for so long.
-fn thread_ends(thread: &thread::JoinHandle<()>, patience: Duration) -> bool {
+/// Waits for something to happen, for so long.
+fn wait_until(patience: Duration, happened: impl Fn() -> bool) -> bool {
     let step = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
-    while !thread.is_finished() && waited < patience {
+    while !happened() && waited < patience {
         thread::sleep(step);
         waited += step;
     }
-    thread.is_finished()
+    happened()
+}
+
+/// What a new configuration can change.
+struct Running<'a> {
+    config: Config,
+    exporters: &'a mut Exporters,
+    orders: &'a Orders,
+    reload: &'a Reload<'a>,
+}
+
+impl Running<'_> {
+    /// Reads the configuration again and takes up what can be. One that is not valid leaves the old in force.
+    fn reload(&mut self) {
+        let config = match (self.reload.read)() {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, "SIGHUP: the configuration is not valid; the old one stays in force");
+                return;
+            }
+        };
+        config.warnings().iter().for_each(|warning| tracing::warn!("SIGHUP: {warning}"));
+        let changes = self.config.changes(&config);
+        if changes.is_empty() {
+            tracing::info!("SIGHUP: the configuration has not changed");
+            return;
+        }
+        for change in &changes {
+            let (setting, from, to) = (change.key, &change.from, &change.to);
+            match change.live {
+                true => tracing::info!(setting, from, to, "SIGHUP: changed"),
+                false => tracing::warn!(setting, from, to, "SIGHUP: this takes effect at the next start"),
+            }
+        }
+        if changes.iter().any(|change| change.live) {
+            self.reload.filter.set(&config);
+            self.orders.set_series_ttl(config.series_ttl);
+            self.exporters.configure(&config);
+        }
+        self.config = config;
+    }
 }

@@ -1,10 +1,13 @@
-//! The environment: `REDTAP_` and a key in capitals.
+//! The environment: `REDTAP_` and a key in capitals; and `OTEL_…`, as the OpenTelemetry specification has it.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+};
 
 use super::{
-    error::{ConfigError, Origin},
-    setting::{SETTINGS, Setting},
+    error::{ConfigError, Origin, Warning},
+    setting::Setting,
     value,
 };
 
@@ -14,13 +17,20 @@ pub const PREFIX: &str = "REDTAP_";
 /// The variable that names the configuration file.
 pub const CONFIG: &str = "REDTAP_CONFIG";
 
+/// What the names of the OpenTelemetry specification's variables begin with.
+const STANDARD: &str = "OTEL_";
+
 /// What the environment sets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Environment {
     /// Settings with their values as written.
     pub settings: Vec<(&'static Setting, String)>,
     /// The configuration file.
     pub config: Option<String>,
+    /// The variables of the OpenTelemetry specification, which may be secrets.
+    pub standard: BTreeMap<String, String>,
+    /// What of these is passed over.
+    pub warnings: Vec<Warning>,
 }
 
 /// Picks our variables out. An empty one counts as not set, as the shells and containers that cannot unset one need it.
@@ -30,12 +40,23 @@ pub struct Environment {
 pub fn parse(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Environment, ConfigError> {
     let mut environment = Environment::default();
     for (name, value) in variables {
+        if name.as_encoded_bytes().starts_with(STANDARD.as_bytes()) && !value.is_empty() {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => drop(environment.standard.insert(name, value)),
+                (Ok(name), Err(_)) => environment.warnings.push(Warning::NotText { name }),
+                (Err(name), _) => {
+                    let name = name.to_string_lossy().into_owned();
+                    environment.warnings.push(Warning::NotText { name });
+                }
+            }
+            continue;
+        }
         if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || value.is_empty() {
             continue;
         }
         let not_text = |name: &OsStr| ConfigError::NotText { name: name.to_string_lossy().into_owned() };
         let text = name.to_str().ok_or_else(|| not_text(&name))?;
-        let setting = SETTINGS.iter().find(|setting| setting.variable() == text);
+        let setting = Setting::all().find(|setting| setting.variable() == text);
         if setting.is_none() && text != CONFIG {
             if is_service_link(text) {
                 continue;
@@ -52,7 +73,7 @@ pub fn parse(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Resul
 }
 
 fn unknown(name: &str) -> ConfigError {
-    let variables: Vec<String> = SETTINGS.iter().map(Setting::variable).chain([CONFIG.to_owned()]).collect();
+    let variables: Vec<String> = Setting::all().map(Setting::variable).chain([CONFIG.to_owned()]).collect();
     // Without the prefix, which would make all names alike.
     let keys = variables.iter().filter_map(|variable| variable.strip_prefix(PREFIX));
     let lower: Vec<String> = keys.map(str::to_ascii_lowercase).collect();
@@ -121,6 +142,19 @@ mod tests {
         ] {
             assert_eq!(show(variables), expected, "{variables:?}");
         }
+    }
+
+    #[test]
+    fn standard_variables_are_kept_as_they_are() {
+        let variables = [
+            (OsString::from("OTEL_SERVICE_NAME"), OsString::from("a")),
+            (OsString::from("OTEL_PROPAGATORS"), OsString::new()),
+            (OsString::from("OTEL_BSP_SCHEDULE_DELAY"), OsString::from_vec(vec![0xff])),
+        ];
+        let environment = parse(variables).unwrap();
+        assert_eq!(environment.standard, BTreeMap::from([("OTEL_SERVICE_NAME".to_owned(), "a".to_owned())]));
+        let expected = [Warning::NotText { name: "OTEL_BSP_SCHEDULE_DELAY".to_owned() }];
+        assert_eq!(environment.warnings, expected);
     }
 
     #[test]

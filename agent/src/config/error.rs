@@ -50,6 +50,14 @@ pub enum ConfigError {
         /// Its name, as far as it is text.
         name: String,
     },
+    /// Settings that are valid alone, and not together.
+    #[error("{} and {}: {reason}", keys[0], keys[1])]
+    Conflict {
+        /// Which.
+        keys: [&'static str; 2],
+        /// Why not, and what to do.
+        reason: &'static str,
+    },
     /// The file cannot be read.
     #[error("cannot read the configuration file {}: {source}", path.display())]
     Unreadable {
@@ -58,13 +66,38 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// The file is not what we read as YAML: one mapping from keys to single values.
+    /// The file is not what we read as YAML: one mapping from keys to values.
     #[error("{origin}: {message}")]
     Syntax {
         /// Where.
         origin: Origin,
         /// What is wrong.
         message: String,
+    },
+}
+
+/// A variable of the OpenTelemetry specification that is as if not set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// It has a value that it does not take.
+    #[error(
+        "environment variable {variable}: {value:?} is passed over: expected {}{}",
+        rejected.expected,
+        suggestion(rejected.nearest.as_deref())
+    )]
+    BadValue {
+        /// Which.
+        variable: &'static str,
+        /// Its value, without what may be a secret.
+        value: String,
+        /// Why.
+        rejected: Rejected,
+    },
+    /// It is no text.
+    #[error("environment variable {name:?} is passed over: it is not valid UTF-8")]
+    NotText {
+        /// Its name, as far as it is text.
+        name: String,
     },
 }
 

@@ -1,71 +1,89 @@
 //! The configuration: flags over environment over file over defaults.
 //!
-//! [`SETTINGS`] has each setting once; the three sources are only ways to the same table. Nothing is ignored: what is not
-//! understood is an error that names the key, the value, where it stands and what was probably meant.
+//! [`Setting::all`] has each setting once; the three sources are only ways to the same table. Nothing is ignored: what is
+//! not understood is an error that names the key, the value, where it stands and what was probably meant. The variables
+//! of the OpenTelemetry specification are weaker than all of these, and are read with its leniency.
 
+mod changes;
 mod environment;
 mod error;
+mod exporting;
+mod load;
+mod observing;
 mod setting;
 pub mod value;
+mod words;
 mod yaml;
 
 use std::{
-    ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
 pub use self::{
-    error::{ConfigError, Origin},
-    setting::{SETTINGS, Setting, Task},
-    value::{Choice, Rejected},
+    changes::{Change, Sources},
+    error::{ConfigError, Origin, Warning},
+    load::Given,
+    setting::{Setting, Task},
+    value::{Choice, Rejected, endpoint::Listen, list::Headers},
+    words::{BpfLog, LogFormat, NativeHistograms, OtlpProtocol, Print, RemoteWriteVersion, TracesSampler},
 };
-use crate::{net, red};
-
-/// What `--print` prints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Print {
-    /// Nothing.
-    #[default]
-    Off,
-    /// A JSON object a line.
-    Json,
-    /// Aligned lines for people.
-    Pretty,
-}
-
-/// How much the kernel side logs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BpfLog {
-    /// Nothing; the verifier removes the code.
-    #[default]
-    Off,
-    /// What must not happen.
-    Error,
-    /// And what costs data.
-    Warn,
-    /// And what is rare.
-    Info,
-    /// And what is not.
-    Debug,
-}
-
-/// How the agent logs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// A JSON object a line.
-    Json,
-}
+use crate::{export::metrics::Selection, net, red};
 
 /// Everything that can be set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Address of the HTTP server.
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// Address of a server that tells of the agent's health alone.
+    pub health_listen: Option<Listen>,
+    /// TLS and authentication of the HTTP server, a file in the form of Prometheus' web configuration.
+    pub web_config: Option<PathBuf>,
+    /// Host and port under which others reach the HTTP server.
+    pub advertise_address: Option<String>,
+    /// How long a silent series is exported; zero: forever.
+    pub series_ttl: Duration,
+    /// Native histograms on `/metrics`.
+    pub native_histograms: NativeHistograms,
+    /// Created timestamps in OpenMetrics text.
+    pub created_timestamps: bool,
+    /// Which attributes metrics have.
+    pub attributes: Selection,
+    /// Names as `OTEL_PROPAGATORS` has them, in order; those that say something about requests.
+    pub propagators: String,
+    /// Which exchanges become spans.
+    pub traces_sampler: TracesSampler,
+    /// The ratio of a sampler that has one, from 0 to 1, as written.
+    pub traces_sampler_arg: Option<String>,
+    /// Spans a second of [`TracesSampler::ErrorsAndSlowest`].
+    pub traces_budget: u32,
+    /// What stands for `OTEL_EXPORTER_OTLP_ENDPOINT`; see [`Config::otel_variables`].
+    pub otlp_endpoint: Option<String>,
+    /// What stands for `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    pub otlp_protocol: Option<OtlpProtocol>,
+    /// Where to write to; `None`: nowhere.
+    pub remote_write_url: Option<String>,
+    /// Time between two writes.
+    pub remote_write_interval: Duration,
+    /// Version of the protocol.
+    pub remote_write_version: RemoteWriteVersion,
+    /// File with `USER:PASSWORD`.
+    pub remote_write_basic_auth_file: Option<PathBuf>,
+    /// File with a bearer token. Not beside the other one.
+    pub remote_write_bearer_token_file: Option<PathBuf>,
+    /// Certificates that vouch for the receiver.
+    pub remote_write_ca: Option<PathBuf>,
+    /// Certificate to show the receiver; never without its key.
+    pub remote_write_certificate: Option<PathBuf>,
+    /// The certificate's key.
+    pub remote_write_key: Option<PathBuf>,
+    /// Header fields to write with.
+    pub remote_write_headers: Headers,
+    /// Bytes that may wait for the receiver.
+    pub remote_write_queue: u64,
+    /// Labels of every series written.
+    pub external_labels: Vec<(String, String)>,
     /// What is printed of each exchange.
     pub print: Print,
     /// Most bytes kept of a head: a multiple of 1024 from 1024 to 65536.
@@ -106,12 +124,38 @@ pub struct Config {
     pub log: String,
     /// Form of the agent's log.
     pub log_format: LogFormat,
+    /// Where the values came from. Two configurations are equal if their values are.
+    pub sources: Sources,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9440)),
+            listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 9440))),
+            health_listen: None,
+            web_config: None,
+            advertise_address: None,
+            series_ttl: Duration::from_secs(6 * 3_600),
+            native_histograms: NativeHistograms::default(),
+            created_timestamps: false,
+            attributes: Selection::default(),
+            propagators: "tracecontext,b3,b3multi,jaeger".to_owned(),
+            traces_sampler: TracesSampler::default(),
+            traces_sampler_arg: None,
+            traces_budget: 100,
+            otlp_endpoint: None,
+            otlp_protocol: None,
+            remote_write_url: None,
+            remote_write_interval: Duration::from_secs(15),
+            remote_write_version: RemoteWriteVersion::default(),
+            remote_write_basic_auth_file: None,
+            remote_write_bearer_token_file: None,
+            remote_write_ca: None,
+            remote_write_certificate: None,
+            remote_write_key: None,
+            remote_write_headers: Headers::default(),
+            remote_write_queue: 16 << 20,
+            external_labels: Vec::new(),
             print: Print::Off,
             capture_length: 1024,
             ring_size: 2 << 20,
@@ -132,71 +176,12 @@ impl Default for Config {
             include_self: false,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            sources: Sources::default(),
         }
     }
-}
-
-/// The flags that were given: settings with their values as written, and the configuration file.
-#[derive(Clone, Debug, Default)]
-pub struct Given {
-    /// Settings.
-    pub settings: Vec<(&'static Setting, String)>,
-    /// `--config`.
-    pub config: Option<PathBuf>,
 }
 
 impl Config {
-    /// Merges `flags`, the environment's `variables` and the configuration file that either names.
-    ///
-    /// # Errors
-    /// [`ConfigError`], on the first thing that is not understood.
-    pub fn load(
-        flags: &Given,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, ConfigError> {
-        let environment = environment::parse(variables)?;
-        let path = flags.config.clone().or_else(|| environment.config.as_ref().map(PathBuf::from));
-        let file = path.map(|path| yaml::read(&path).map(|text| (path, text))).transpose()?;
-        let file = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
-        Self::merge(flags, &environment.settings, file)
-    }
-
-    /// From the weakest source to the strongest, each overwriting what came before. A bad value in a weak source
-    /// is an error although a stronger one would replace it.
-    fn merge(
-        flags: &Given,
-        environment: &[(&'static Setting, String)],
-        file: Option<(&Path, &str)>,
-    ) -> Result<Self, ConfigError> {
-        let mut config = Self::default();
-        if let Some((path, text)) = file {
-            for entry in yaml::parse(text, path)? {
-                config.set(entry.setting, &entry.value, || Origin::File(path.to_owned(), entry.line))?;
-            }
-        }
-        for (setting, value) in environment {
-            config.set(setting, value, || Origin::Environment(setting.variable()))?;
-        }
-        for (setting, value) in &flags.settings {
-            config.set(setting, value, || Origin::Flag(format!("--{}", setting.flag())))?;
-        }
-        Ok(config)
-    }
-
-    fn set(
-        &mut self,
-        setting: &'static Setting,
-        value: &str,
-        origin: impl FnOnce() -> Origin,
-    ) -> Result<(), ConfigError> {
-        (setting.set)(self, value).map_err(|rejected| ConfigError::BadValue {
-            origin: origin(),
-            key: setting.key,
-            value: value.to_owned(),
-            rejected,
-        })
-    }
-
     /// What the metrics registry keeps.
     #[must_use]
     pub const fn red(&self) -> red::Options {
@@ -204,7 +189,10 @@ impl Config {
             series_per_service: self.series_per_service,
             series_total: self.series_total,
             server_addresses: red::SERVER_ADDRESSES,
-            timings: self.timings,
+            extras: red::Extras {
+                exponential: !matches!(self.native_histograms, NativeHistograms::Off),
+                parts: self.timings,
+            },
         }
     }
 
@@ -224,120 +212,5 @@ impl Config {
     }
 }
 
-impl Choice for Print {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("off", Self::Off), ("json", Self::Json), ("pretty", Self::Pretty)];
-}
-
-impl Choice for BpfLog {
-    const ALL: &'static [(&'static str, Self)] = &[
-        ("off", Self::Off),
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-    ];
-}
-
-impl Choice for LogFormat {
-    const ALL: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn given(settings: &[(&str, &str)]) -> Vec<(&'static Setting, String)> {
-        let settings = settings.iter();
-        settings.map(|(key, value)| (Setting::find(key).unwrap(), (*value).to_owned())).collect()
-    }
-
-    fn merge(flags: &[(&str, &str)], environment: &[(&str, &str)], file: &str) -> Result<Config, ConfigError> {
-        let flags = Given { settings: given(flags), config: None };
-        Config::merge(&flags, &given(environment), Some((Path::new("a.yaml"), file)))
-    }
-
-    #[test]
-    fn the_default_texts_are_the_defaults() {
-        let mut config = Config::default();
-        for setting in SETTINGS {
-            if let Some(default) = setting.default {
-                config.set(setting, default, || Origin::Flag(setting.flag())).unwrap();
-            }
-            if setting.value_name.is_none() && setting.default.is_none() {
-                config.set(setting, "false", || Origin::Flag(setting.flag())).unwrap();
-            }
-        }
-        assert_eq!(config, Config::default());
-    }
-
-    #[test]
-    fn the_stronger_source_wins() {
-        let file = "max_flows: 100\nlog: warn\ncapture_length: 1025\ntimings: true\nservice_graph: false\n";
-        let config = merge(&[("max_flows", "300")], &[("max_flows", "200"), ("log", "error")], file).unwrap();
-        let expected = Config {
-            max_flows: 300,
-            log: "error".to_owned(),
-            capture_length: 2048,
-            timings: true,
-            service_graph: false,
-            ..Config::default()
-        };
-        assert_eq!(config, expected);
-    }
-
-    #[test]
-    fn bad_values_name_key_value_and_place() {
-        for (flags, environment, file, expected) in [
-            (
-                [("print", "jsn")].as_slice(),
-                [].as_slice(),
-                "",
-                r#"--print: "jsn" is no value for print: expected one of off, json, pretty; the nearest is "json""#,
-            ),
-            (
-                &[],
-                &[("capture_length", "128KiB")],
-                "",
-                r#"environment variable REDTAP_CAPTURE_LENGTH: "128KiB" is no value for capture_length: expected a size from 1KiB to 64KiB; the nearest is "64KiB""#,
-            ),
-            (
-                &[],
-                &[],
-                "log: info\nring_size: 3MiB\n",
-                r#"a.yaml:2: "3MiB" is no value for ring_size: expected a size from 64KiB to 1GiB that is a power of two; the nearest is "4MiB""#,
-            ),
-            (
-                &[],
-                &[],
-                "request_timeout: 30\n",
-                r#"a.yaml:1: "30" is no value for request_timeout: expected a duration from 100ms to 24h; the nearest is "30s""#,
-            ),
-            (&[], &[], "timings: maybe\n", r#"a.yaml:1: "maybe" is no value for timings: expected true or false"#),
-        ] {
-            let error = merge(flags, environment, file).unwrap_err();
-            assert_eq!(error.to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn the_file_is_the_one_that_flag_or_variable_names() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let (weak, strong) = (write("weak.yaml", "max_flows: 100\n"), write("strong.yaml", "max_flows: 200\n"));
-        let variables = [(OsString::from("REDTAP_CONFIG"), weak.into_os_string())];
-        let flags = Given { settings: Vec::new(), config: Some(strong) };
-        assert_eq!(Config::load(&Given::default(), variables.clone()).unwrap().max_flows, 100);
-        assert_eq!(Config::load(&flags, variables).unwrap().max_flows, 200);
-
-        let missing = Given { settings: Vec::new(), config: Some(folder.path().join("missing.yaml")) };
-        assert!(matches!(Config::load(&missing, []), Err(ConfigError::Unreadable { .. })));
-        let long = write("long.yaml", &"#".repeat(2 << 20));
-        let long = Given { settings: Vec::new(), config: Some(long) };
-        assert!(matches!(Config::load(&long, []), Err(ConfigError::Unreadable { .. })));
-    }
-}
+mod tests;

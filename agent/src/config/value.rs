@@ -1,6 +1,9 @@
 //! From text to values: sizes, durations, switches, choices.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+pub mod endpoint;
+pub mod list;
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// Why a text is no value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +27,13 @@ pub trait Choice: Copy + PartialEq + 'static {
 }
 
 impl Rejected {
-    fn expected(what: impl Into<String>) -> Self {
+    /// Without a suggestion.
+    pub(crate) fn expected(what: impl Into<String>) -> Self {
         Self { expected: what.into(), nearest: None }
     }
 
-    fn nearest(self, text: impl Into<String>) -> Self {
+    /// With one.
+    pub(crate) fn nearest(self, text: impl Into<String>) -> Self {
         Self { nearest: Some(text.into()), ..self }
     }
 }
@@ -94,6 +99,27 @@ pub fn count(text: &str, range: RangeInclusive<u64>) -> Result<u64, Rejected> {
         return Ok(value);
     }
     Err(expected().nearest(value.clamp(*range.start(), *range.end()).to_string()))
+}
+
+/// Likewise, of things that are in memory.
+pub fn quantity(text: &str, range: RangeInclusive<u64>) -> Result<usize, Rejected> {
+    count(text, range).map(|value| usize::try_from(value).unwrap_or(usize::MAX))
+}
+
+/// A part of one: a decimal number from 0 to 1, as it is written.
+pub fn ratio(text: &str) -> Result<String, Rejected> {
+    let expected = || Rejected::expected("a number from 0 to 1");
+    let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match text.parse::<f64>() {
+        Ok(value) if decimal && value <= 1.0 => Ok(text.to_owned()),
+        Ok(_) if decimal => Err(expected().nearest("1")),
+        _ => Err(expected()),
+    }
+}
+
+/// The path of a file.
+pub fn path(text: &str) -> Result<PathBuf, Rejected> {
+    if text.is_empty() { Err(Rejected::expected("the path of a file")) } else { Ok(PathBuf::from(text)) }
 }
 
 /// A number of bytes within `range`: `4096`, `4KiB`, `2MiB`, `1GiB`.
@@ -169,6 +195,15 @@ pub fn duration(text: &str, range: RangeInclusive<Duration>) -> Result<Duration,
         return Ok(duration);
     }
     Err(expected().nearest(duration_text(duration.clamp(*range.start(), *range.end()))))
+}
+
+/// A duration within `range`, or 0 for no end.
+pub fn duration_or_zero(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Rejected> {
+    if matches!(number_and_unit(text), ("0", "" | "ms" | "s" | "m" | "h")) {
+        return Ok(Duration::ZERO);
+    }
+    let rejected = |rejected: Rejected| Rejected { expected: format!("{}, or 0", rejected.expected), ..rejected };
+    duration(text, range).map_err(rejected)
 }
 
 /// A filter of log messages: a level, or directives as `tracing-subscriber` reads them.
@@ -293,6 +328,12 @@ mod tests {
             let range = Duration::from_millis(1)..=Duration::from_secs(86_400);
             assert_eq!(show(duration(text, range)), expected, "{text}");
         }
+        for (text, expected) in
+            [("0", "0ns"), ("0s", "0ns"), ("6h", "21600s"), ("500ms", "nearest 1s"), ("6", "nearest 6s")]
+        {
+            let range = Duration::from_secs(1)..=Duration::from_secs(86_400);
+            assert_eq!(show(duration_or_zero(text, range)), expected, "{text}");
+        }
     }
 
     #[test]
@@ -327,6 +368,21 @@ mod tests {
         }
         for (text, expected) in [("1", "1"), ("0", "nearest 1"), ("11", "nearest 10"), ("x", "rejected")] {
             assert_eq!(show(count(text, 1..=10)), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("0", "\"0\""),
+            ("0.25", "\"0.25\""),
+            ("1.0", "\"1.0\""),
+            (".5", "\".5\""),
+            ("1.01", "nearest 1"),
+            ("25", "nearest 1"),
+            ("", "rejected"),
+            (".", "rejected"),
+            ("nan", "rejected"),
+            ("-0.1", "rejected"),
+            ("1e-3", "rejected"),
+        ] {
+            assert_eq!(show(ratio(text)), expected, "{text}");
         }
     }
 

@@ -17,6 +17,8 @@ pub enum DropUnit {
     Exchange,
     /// A lifecycle or process event.
     Event,
+    /// A span that was never made; those lost on their way are counted by exporter.
+    Span,
 }
 
 /// A count of losses of one kind for one reason.
@@ -120,6 +122,7 @@ impl DropUnit {
             Self::Record => "record",
             Self::Exchange => "exchange",
             Self::Event => "event",
+            Self::Span => "span",
         }
     }
 }

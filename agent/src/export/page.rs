@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -13,7 +13,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::agent::AgentSnapshot;
+use super::{
+    agent::AgentSnapshot,
+    exporter::{Exporter, ExporterView},
+    metrics::{Selection, Target},
+};
 pub use crate::net::Want;
 use crate::{net, red};
 
@@ -32,6 +36,27 @@ pub struct Page {
     pub net: net::Snapshot,
     /// The agent's own.
     pub agent: AgentSnapshot,
+    /// Start of the agent, in nanoseconds since the epoch.
+    pub started: u64,
+    /// What is known of this host.
+    pub target: Arc<Target>,
+    /// Figures of the exporters.
+    pub exporters: Vec<ExporterView>,
+    /// Which attributes are exported.
+    pub selection: Arc<Selection>,
+}
+
+/// What is on every page that the reader does not know of.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// Start of the agent, in nanoseconds since the epoch.
+    pub started: u64,
+    /// What is known of this host.
+    pub target: Arc<Target>,
+    /// The exporters.
+    pub exporters: Vec<Arc<Exporter>>,
+    /// Which attributes are exported.
+    pub selection: Arc<Selection>,
 }
 
 /// Why there is no page.
@@ -51,6 +76,8 @@ pub struct PageSource {
     requests: mpsc::Sender<PageRequest>,
     room: Arc<Semaphore>,
     ready: Arc<AtomicBool>,
+    /// Never held while anybody waits, and none of the reader's business.
+    outside: Arc<RwLock<Outside>>,
 }
 
 /// The reader's end.
@@ -73,7 +100,12 @@ pub fn channel() -> (PageSource, PageRequests) {
     let (sender, receiver) = mpsc::channel(MAX_SCRAPES);
     let ready = Arc::new(AtomicBool::new(false));
     (
-        PageSource { requests: sender, room: Arc::new(Semaphore::new(MAX_SCRAPES)), ready: Arc::clone(&ready) },
+        PageSource {
+            requests: sender,
+            room: Arc::new(Semaphore::new(MAX_SCRAPES)),
+            ready: Arc::clone(&ready),
+            outside: Arc::default(),
+        },
         PageRequests { requests: receiver, ready },
     )
 }
@@ -88,10 +120,24 @@ impl PageSource {
             let permit = Arc::clone(&self.room).acquire_owned().await.map_err(|_| PageError::Stopped)?;
             let (answer, receiver) = oneshot::channel();
             self.requests.send(PageRequest { want, answer }).await.map_err(|_| PageError::Stopped)?;
-            let page = receiver.await.map_err(|_| PageError::Stopped)?;
+            let mut page = receiver.await.map_err(|_| PageError::Stopped)?;
+            self.complete(&mut page);
             Ok((page, permit))
         };
         timeout(PATIENCE, asked).await.map_err(|_| PageError::Late)?
+    }
+
+    /// Changes what is on every page.
+    pub fn set_outside(&self, outside: Outside) {
+        *self.outside.write().unwrap_or_else(PoisonError::into_inner) = outside;
+    }
+
+    fn complete(&self, page: &mut Page) {
+        let outside = self.outside.read().unwrap_or_else(PoisonError::into_inner);
+        page.started = outside.started;
+        page.target = Arc::clone(&outside.target);
+        page.selection = Arc::clone(&outside.selection);
+        page.exporters = outside.exporters.iter().map(|exporter| exporter.view()).collect();
     }
 
     /// The reader has said that it observes.

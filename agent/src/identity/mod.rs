@@ -98,6 +98,8 @@ struct Entry {
     start_ticks: u64,
     /// Time of the last exec told of; zero: none.
     exec_time: Nanos,
+    /// Path of the executable, once its service was asked for; empty: not known.
+    executable: Arc<str>,
 }
 
 /// The processes and services known, bounded.
@@ -171,6 +173,7 @@ impl Identities {
             Name::Described(process) => {
                 let service = self.services.intern(process.service_name());
                 if let Name::Described(process) = mem::replace(&mut entry.name, Name::Service(service)) {
+                    entry.executable = process.executable.to_string_lossy().into();
                     self.hand_out(*process);
                 }
                 service
@@ -240,6 +243,12 @@ impl Identities {
     #[must_use]
     pub fn name_arc(&self, service: ServiceId) -> Arc<str> {
         Arc::clone(self.services.name(service))
+    }
+
+    /// The path of the executable of a process whose service was asked for; empty: not known.
+    #[must_use]
+    pub fn executable(&self, pid: u32) -> Arc<str> {
+        self.processes.get(&pid).map(|entry| Arc::clone(&entry.executable)).unwrap_or_default()
     }
 
     /// The processes in the table.
@@ -338,6 +347,7 @@ impl Entry {
             life: Life::Running,
             valid_until: now.plus(RECHECK_AFTER),
             exec_time: Nanos::default(),
+            executable: Arc::default(),
         }
     }
 
@@ -348,6 +358,7 @@ impl Entry {
             valid_until: now.plus(UNKNOWN_FOR),
             start_ticks: 0,
             exec_time: Nanos::default(),
+            executable: Arc::default(),
         }
     }
 

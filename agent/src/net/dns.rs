@@ -4,17 +4,13 @@ use std::{fmt, sync::Arc};
 
 use hashbrown::Equivalent;
 
-use super::{
-    budget::{Budget, Series, Table},
-    measure::observe,
-    peer::LONGEST_NAME,
-    text::cut,
-};
+use super::{measure::observe, peer::LONGEST_NAME, text::cut};
 use crate::{
     exchange::Role,
     identity::ServiceId,
     protocol::dns::{Lookup, Outcome, code_name},
-    red::{DURATION, Histogram},
+    red::{DURATION, Exponential, Histogram, Merge},
+    series::{Budget, Series, Table},
 };
 
 /// The labels of a series of lookups other than its service and role; `N` is text, owned or borrowed.
@@ -35,12 +31,21 @@ pub enum DnsError {
     Timeout,
 }
 
+/// Durations of lookups.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DnsStats {
+    /// By fixed bounds.
+    pub duration: Histogram<14>,
+    /// By powers of a base, in seconds.
+    pub exponential: Exponential,
+}
+
 /// A series of lookups and their durations.
-pub type DnsSeries = Series<DnsLabels<Arc<str>>, Histogram<14>>;
+pub type DnsSeries = Series<DnsLabels<Arc<str>>, DnsStats>;
 
 /// All series of lookups.
 #[derive(Debug)]
-pub struct Dns(Table<DnsLabels<Arc<str>>, Histogram<14>>);
+pub struct Dns(Table<DnsLabels<Arc<str>>, DnsStats>);
 
 impl Equivalent<DnsLabels<Arc<str>>> for DnsLabels<&str> {
     fn equivalent(&self, owned: &DnsLabels<Arc<str>>) -> bool {
@@ -63,15 +68,28 @@ impl Dns {
         };
         let owned = || DnsLabels { name: labels.name.map(Arc::from), error: labels.error };
         let place = self.0.place(service, lookup.role, &labels, owned);
-        if let Some(histogram) = self.0.get_mut(place) {
-            observe(histogram, &DURATION, lookup.duration);
+        if let Some(stats) = self.0.get_mut(place) {
+            observe(&mut stats.duration, &DURATION, lookup.duration);
+            stats.exponential.observe(lookup.duration.as_secs_f64());
         }
     }
 
     /// All series.
     #[must_use]
-    pub const fn table(&self) -> &Table<DnsLabels<Arc<str>>, Histogram<14>> {
+    pub const fn table(&self) -> &Table<DnsLabels<Arc<str>>, DnsStats> {
         &self.0
+    }
+
+    /// All series, to let the silent go.
+    pub const fn table_mut(&mut self) -> &mut Table<DnsLabels<Arc<str>>, DnsStats> {
+        &mut self.0
+    }
+}
+
+impl Merge for DnsStats {
+    fn merge(&mut self, other: &Self) {
+        self.duration.merge(&other.duration);
+        self.exponential.merge(&other.exponential);
     }
 }
 

@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use super::{measure::Merge, peer::Peer, recent::Recent};
-use crate::{exchange::Role, identity::ServiceId};
+use super::{peer::Peer, recent::Recent};
+use crate::{exchange::Role, identity::ServiceId, red::Merge};
 
 /// Both ends of a connection, as the observed one sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,33 +73,6 @@ pub static LIFE: Bounds<12> = Bounds {
     unit: Unit::Seconds,
 };
 
-/// Measurements that can be summed.
-pub trait Merge {
-    /// Adds those of `other`.
-    fn merge(&mut self, other: &Self);
-}
-
-impl Merge for u64 {
-    /// What a recording tells may be anything: a sum stays at its limit.
-    fn merge(&mut self, other: &Self) {
-        *self = self.saturating_add(*other);
-    }
-}
-
-impl<const N: usize> Merge for Histogram<N> {
-    fn merge(&mut self, other: &Self) {
-        self.buckets.merge(&other.buckets);
-        self.count += other.count;
-        self.sum += other.sum;
-    }
-}
-
-impl<T: Merge, const N: usize> Merge for [T; N] {
-    fn merge(&mut self, other: &Self) {
-        self.iter_mut().zip(other).for_each(|(own, other)| own.merge(other));
-    }
-}
-
 /// Counts a duration.
 pub fn observe<const N: usize>(histogram: &mut Histogram<N>, bounds: &Bounds<N>, duration: Duration) {
     histogram.observe(bounds, u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));

@@ -4,7 +4,6 @@
 //! given once, and adds to it. Every table is bounded, and says how full it is and what it had no room for.
 //! Exporters see a [`Snapshot`].
 
-pub mod budget;
 mod dns;
 mod edges;
 mod handshakes;
@@ -23,27 +22,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use hashbrown::HashMap;
 use redtap_ebpf::{Totals, udp::UdpCounts};
 
-pub use self::{
-    budget::Series,
-    dns::{DnsError, DnsLabels, DnsSeries},
-    edges::{EdgeChange, Ends},
-    handshakes::HANDSHAKE_BYTES,
-    measure::{CONNECT, LIFE, Merge, ROUND_TRIP},
-    peer::{AddressClass, LONGEST_NAME, NameId, Peer},
-    requests::{EdgeId, RequestEdge, RequestKey, RequestStats},
-    snapshot::{EdgeView, HandshakeView, RequestEdgeView, Snapshot, TableUse, Want},
-    tcp::{
-        CLOSE_REASONS, CONNECT_FAILURES, CloseReason, ConnectFailure, Failures, PeerLabels, SeriesId, TcpKey,
-        TcpSeries, TcpStats,
-    },
-    tls::{
-        CertificateLabels, CertificateSeries, NotAfter, TlsDurations, TlsError, TlsLabels, TlsSeries,
-        VersionLabels,
-    },
-    udp::{UdpKey, UdpSeries, UdpStats},
-};
 use self::{
-    budget::{Budget, Table},
     dns::Dns,
     edges::{Edge, EdgeKey, Edges},
     handshakes::Handshakes,
@@ -53,10 +32,30 @@ use self::{
     tcp::Tcp,
     tls::Tls,
 };
+pub use self::{
+    dns::{DnsError, DnsLabels, DnsSeries, DnsStats},
+    edges::{EdgeChange, Ends},
+    handshakes::HANDSHAKE_BYTES,
+    measure::{CONNECT, LIFE, ROUND_TRIP},
+    peer::{AddressClass, LONGEST_NAME, NameId, Peer},
+    requests::{RequestEdge, RequestKey, RequestStats},
+    snapshot::{EdgeView, HandshakeView, RequestEdgeView, Snapshot, TableUse, Want},
+    tcp::{
+        CLOSE_REASONS, CONNECT_FAILURES, CloseReason, ConnectFailure, Failures, PeerLabels, TcpKey, TcpSeries,
+        TcpStats,
+    },
+    tls::{
+        CertificateLabels, CertificateSeries, NotAfter, TlsDurations, TlsError, TlsLabels, TlsSeries,
+        VersionLabels,
+    },
+    udp::{UdpKey, UdpSeries, UdpStats},
+};
 use crate::{
     exchange::Role,
     identity::ServiceId,
     protocol::{dns::Lookup, tls::Handshake},
+    series::{Budget, Place, Table},
+    time::{Nanos, WallOffset},
 };
 
 /// How many TLS handshakes are kept whole: as many as a page of them is read for.
@@ -129,14 +128,30 @@ impl Registry {
         }
     }
 
-    /// The series of a connection, or the overflow series that takes it. It stays for good: ask once for each
-    /// connection.
-    pub fn tcp(&mut self, key: TcpKey) -> SeriesId {
+    /// The present, about every second. Series of which nothing was told since `silent_since` go, but for those of open
+    /// connections.
+    pub fn tick(&mut self, now: Nanos, wall: WallOffset, silent_since: Option<Nanos>) {
+        self.tcp.table_mut().tick(now, wall);
+        self.udp.tick(now, wall);
+        self.dns.table_mut().tick(now, wall);
+        self.requests.table_mut().tick(now, wall);
+        self.tls.tick(now, wall, silent_since);
+        if let Some(before) = silent_since {
+            self.tcp.table_mut().expire(before, |stats| stats.active != 0);
+            self.udp.expire(before, |_| false);
+            self.dns.table_mut().expire(before, |_| false);
+            self.requests.table_mut().expire(before, |_| false);
+        }
+    }
+
+    /// The series of a connection, or the overflow series that takes it. It stays as long as the connection is counted as
+    /// active: ask once for each.
+    pub fn tcp(&mut self, key: TcpKey) -> Place {
         self.tcp.series(&key)
     }
 
     /// A connection came about; `handshake` is the time from its SYN, where this end sent that.
-    pub fn tcp_opened(&mut self, id: SeriesId, handshake: Option<Duration>) {
+    pub fn tcp_opened(&mut self, id: Place, handshake: Option<Duration>) {
         if let Some(stats) = self.tcp.get_mut(id) {
             stats.open(handshake);
         }
@@ -144,29 +159,31 @@ impl Registry {
 
     /// What passed on a connection since the last time; of `delta` the smoothed round-trip time is not read, but
     /// `rtt`, a measurement of it.
-    pub fn tcp_progress(&mut self, id: SeriesId, delta: &Totals, rtt: Option<Duration>) {
+    pub fn tcp_progress(&mut self, id: Place, delta: &Totals, rtt: Option<Duration>) {
         if let Some(stats) = self.tcp.get_mut(id) {
             stats.progress(delta, rtt);
         }
     }
 
     /// More or fewer connections are open.
-    pub fn tcp_active(&mut self, id: SeriesId, change: i64) {
+    pub fn tcp_active(&mut self, id: Place, change: i64) {
         if let Some(stats) = self.tcp.get_mut(id) {
             stats.active += change;
         }
     }
 
     /// A connection ended.
-    pub fn tcp_closed(&mut self, id: SeriesId, reason: CloseReason, lasted: Option<Duration>) {
+    pub fn tcp_closed(&mut self, id: Place, reason: CloseReason, lasted: Option<Duration>) {
         if let Some(stats) = self.tcp.get_mut(id) {
             stats.close(reason, lasted);
         }
     }
 
     /// A connection did not come about; `after` is the time from its SYN.
-    pub fn tcp_failed(&mut self, id: SeriesId, cause: ConnectFailure, after: Option<Duration>) {
-        self.tcp.failed(id, cause, after);
+    pub fn tcp_failed(&mut self, id: Place, cause: ConnectFailure, after: Option<Duration>) {
+        if let Some(stats) = self.tcp.get_mut(id) {
+            stats.fail(cause, after);
+        }
     }
 
     /// Datagrams that passed since the last time.
@@ -198,27 +215,33 @@ impl Registry {
         self.edges.see(EdgeKey::of(ends), || Edge::new(ends)).add(ends, change);
     }
 
-    /// The edge of the graph of services between two ends, or the one that takes it. It stays for good;
-    /// [`EdgeId::NONE`] if there is no such graph.
-    pub fn edge(&mut self, client: Peer, server: Peer) -> EdgeId {
+    /// The edge of the graph of services between two ends, or the one that takes it; [`Place::NONE`] if there is no such
+    /// graph.
+    pub fn edge(&mut self, client: Peer, server: Peer) -> Place {
         match self.options.service_graph {
             true => self.requests.edge(RequestKey { client, server }),
-            false => EdgeId::NONE,
+            false => Place::NONE,
         }
+    }
+
+    /// Whether an edge is still there, or never is.
+    #[must_use]
+    pub fn has_edge(&self, edge: Place) -> bool {
+        !self.options.service_graph || self.requests.table().contains(edge)
     }
 
     /// A request on an edge, as the end on `side` saw it. Where both ends see it, one of them `counts`: its request
     /// and failure are those of the edge. `alone`: the other end does not see it, so its duration stands for both.
     pub fn request(
         &mut self,
-        edge: EdgeId,
+        edge: Place,
         side: Role,
         counts: bool,
         failed: bool,
         duration: Option<Duration>,
         alone: bool,
     ) {
-        if let Some(stats) = self.requests.get_mut(edge) {
+        if let Some(stats) = self.requests.table_mut().get_mut(edge) {
             stats.add(side, counts, failed, duration, alone);
         }
     }
@@ -227,15 +250,14 @@ impl Registry {
     #[must_use]
     pub fn snapshot(&self, names: impl Fn(ServiceId) -> Arc<str>, want: Want) -> Snapshot {
         let mut snapshot = Snapshot {
-            tcp: self.tcp.table().all().to_vec(),
-            failures: self.tcp.failures().to_vec(),
-            udp: self.udp.all().to_vec(),
-            dns: self.dns.table().all().to_vec(),
-            tls: self.tls.handshakes().to_vec(),
-            tls_durations: self.tls.durations().to_vec(),
-            certificates: self.tls.certificates().to_vec(),
+            tcp: self.tcp.table().all().cloned().collect(),
+            udp: self.udp.all().cloned().collect(),
+            dns: self.dns.table().all().cloned().collect(),
+            tls: self.tls.handshakes().cloned().collect(),
+            tls_durations: self.tls.durations().cloned().collect(),
+            certificates: self.tls.certificates().cloned().collect(),
             tls_unobserved: self.tls.unobserved(),
-            request_edges: self.requests.all().to_vec(),
+            request_edges: self.requests.table().all().cloned().collect(),
             services: self.services(names, want),
             names: self.names.all().to_vec(),
             tables: self.tables(),
@@ -257,7 +279,7 @@ impl Registry {
     /// How full the tables are.
     #[must_use]
     pub fn tables(&self) -> Vec<TableUse> {
-        let (tcp, dns, edges, requests) = (self.tcp.table(), self.dns.table(), &self.edges, &self.requests);
+        let (tcp, dns, edges, requests) = (self.tcp.table(), self.dns.table(), &self.edges, self.requests.table());
         let (names, kept) = (&self.names, self.handshakes.kept());
         [
             ("peer_names", (names.all().len(), names.limit(), names.refused())),
@@ -288,16 +310,16 @@ impl Registry {
             Peer::Service(service) => Some(service),
             Peer::Name(_) | Peer::Class(_) | Peer::Address(_) => None,
         };
-        self.tcp.table().all().iter().for_each(|series| add(series.service));
-        self.udp.all().iter().for_each(|series| add(series.service));
-        self.dns.table().all().iter().for_each(|series| add(series.service));
-        self.tls.handshakes().iter().for_each(|series| add(series.service));
-        self.tls.durations().iter().for_each(|series| add(series.service));
-        self.tls.certificates().iter().for_each(|series| add(series.service));
-        let connections = self.tcp.table().all().iter().filter_map(|series| series.labels);
-        let datagrams = self.udp.all().iter().filter_map(|series| series.labels);
+        self.tcp.table().all().for_each(|series| add(series.service));
+        self.udp.all().for_each(|series| add(series.service));
+        self.dns.table().all().for_each(|series| add(series.service));
+        self.tls.handshakes().for_each(|series| add(series.service));
+        self.tls.durations().for_each(|series| add(series.service));
+        self.tls.certificates().for_each(|series| add(series.service));
+        let connections = self.tcp.table().all().filter_map(|series| series.labels);
+        let datagrams = self.udp.all().filter_map(|series| series.labels);
         connections.chain(datagrams).for_each(|labels| add(of(labels.peer)));
-        let requests = self.requests.all().iter().filter_map(|edge| edge.key);
+        let requests = self.requests.table().all().filter_map(|edge| edge.labels);
         requests.for_each(|key| [key.client, key.server].into_iter().for_each(|peer| add(of(peer))));
         if want == Want::Graph {
             let edges = self.edges.iter().map(|(_, edge)| [edge.client, edge.server]);

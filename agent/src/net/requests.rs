@@ -2,20 +2,13 @@
 
 use std::time::Duration;
 
-use hashbrown::HashMap;
-
-use super::{
-    measure::{Merge, observe},
-    peer::Peer,
-};
+use super::{measure::observe, peer::Peer};
 use crate::{
     exchange::Role,
-    red::{DURATION, Histogram},
+    identity::ServiceId,
+    red::{DURATION, Histogram, Merge},
+    series::{Budget, Place, Series, Table},
 };
-
-/// An edge of the graph of services; it stays for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EdgeId(u32);
 
 /// Both ends of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,15 +17,6 @@ pub struct RequestKey {
     pub client: Peer,
     /// Who answers them.
     pub server: Peer,
-}
-
-/// Requests between two ends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RequestEdge {
-    /// The ends; `None`: those of all edges beyond the limit.
-    pub key: Option<RequestKey>,
-    /// What was measured.
-    pub stats: RequestStats,
 }
 
 /// What was measured of the requests of an edge.
@@ -48,88 +32,34 @@ pub struct RequestStats {
     pub server_seconds: Histogram<14>,
 }
 
-/// All edges, at most a limit of them and one that takes the rest.
+/// An edge; that of overflow has no labels.
+pub type RequestEdge = Series<RequestKey, RequestStats>;
+
+/// All edges, at most a limit of them and one that takes the rest. They are nobody's: both ends are labels.
 #[derive(Debug)]
-pub struct Requests {
-    limit: usize,
-    all: Vec<RequestEdge>,
-    index: HashMap<Option<RequestKey>, EdgeId>,
-    overflowed: u64,
-}
+pub struct Requests(Table<RequestKey, RequestStats>);
 
 impl Requests {
     /// No edge yet.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, all: Vec::new(), index: HashMap::new(), overflowed: 0 }
+        Self(Table::new(Budget { per_service: limit, total: limit }))
     }
 
     /// The edge between two ends, or the one that takes it, which is counted.
-    pub fn edge(&mut self, key: RequestKey) -> EdgeId {
-        if let Some(id) = self.index.get(&Some(key)) {
-            return *id;
-        }
-        if self.entries() < self.limit {
-            return self.insert(Some(key));
-        }
-        self.overflowed += 1;
-        self.index.get(&None).copied().unwrap_or_else(|| self.insert(None))
+    pub fn edge(&mut self, key: RequestKey) -> Place {
+        self.0.place(ServiceId::UNKNOWN, Role::Server, &key, || key)
     }
 
-    /// What was measured of an edge.
-    pub fn get_mut(&mut self, id: EdgeId) -> Option<&mut RequestStats> {
-        self.all.get_mut(usize::try_from(id.0).ok()?).map(|edge| &mut edge.stats)
-    }
-
-    /// All edges, in order of appearance.
+    /// All edges.
     #[must_use]
-    pub fn all(&self) -> &[RequestEdge] {
-        &self.all
+    pub const fn table(&self) -> &Table<RequestKey, RequestStats> {
+        &self.0
     }
 
-    /// Edges, without the one that takes the rest.
-    #[must_use]
-    pub fn entries(&self) -> usize {
-        self.all.len() - usize::from(self.index.contains_key(&None))
-    }
-
-    /// Most of them.
-    #[must_use]
-    pub const fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// How often an edge was refused.
-    #[must_use]
-    pub const fn overflowed(&self) -> u64 {
-        self.overflowed
-    }
-
-    fn insert(&mut self, key: Option<RequestKey>) -> EdgeId {
-        let id = u32::try_from(self.all.len()).map_or(EdgeId::NONE, EdgeId);
-        self.all.push(RequestEdge { key, stats: RequestStats::default() });
-        self.index.insert(key, id);
-        id
-    }
-}
-
-impl EdgeId {
-    /// No edge: what is told of it is nowhere.
-    pub const NONE: Self = Self((1 << 31) - 2);
-
-    /// As a number other than 0, below 2³¹.
-    #[must_use]
-    pub const fn tag(self) -> u32 {
-        self.0 + 1
-    }
-
-    /// From that number; 0 is none.
-    #[must_use]
-    pub const fn from_tag(tag: u32) -> Option<Self> {
-        match tag.checked_sub(1) {
-            Some(place) => Some(Self(place)),
-            None => None,
-        }
+    /// All edges, to add to them.
+    pub const fn table_mut(&mut self) -> &mut Table<RequestKey, RequestStats> {
+        &mut self.0
     }
 }
 

@@ -12,14 +12,17 @@ use super::{
     dns::DnsSeries,
     edges::{Edge, EdgeKey},
     handshakes::{HandshakeKey, Kept},
-    measure::Merge,
     peer::Peer,
     requests::{RequestEdge, RequestStats},
-    tcp::{Failures, TcpSeries},
+    tcp::TcpSeries,
     tls::{CertificateSeries, TlsDurations, TlsSeries},
     udp::UdpSeries,
 };
-use crate::{identity::ServiceId, protocol::tls::Handshake, red::Histogram};
+use crate::{
+    identity::ServiceId,
+    protocol::tls::Handshake,
+    red::{Histogram, Merge},
+};
 
 /// What a snapshot is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +39,6 @@ pub enum Want {
 pub struct Snapshot {
     /// Series of connections.
     pub tcp: Vec<TcpSeries>,
-    /// Failed connects; [`super::TcpStats::failures`] is a place in it.
-    pub failures: Vec<Failures>,
     /// Series of datagrams.
     pub udp: Vec<UdpSeries>,
     /// Series of lookups.
@@ -215,12 +216,12 @@ impl Snapshot {
         let mut places: HashMap<Ends, usize> = HashMap::new();
         let mut all: Vec<(Ends, RequestStats)> = Vec::new();
         for edge in &self.request_edges {
-            let Some(key) = edge.key else { continue };
+            let Some(key) = edge.labels else { continue };
             let ends = (self.peer(key.client), self.peer(key.server));
             let place = *places.entry(ends.clone()).or_insert(all.len());
             match all.get_mut(place) {
-                Some((_, stats)) => stats.merge(&edge.stats),
-                None => all.push((ends, edge.stats)),
+                Some((_, stats)) => stats.merge(&edge.value),
+                None => all.push((ends, edge.value)),
             }
         }
         let views = all.into_iter().map(|((client, server), stats)| RequestEdgeView {

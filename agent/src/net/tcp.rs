@@ -5,12 +5,16 @@ use std::time::Duration;
 use redtap_ebpf::Totals;
 
 use super::{
-    budget::{Budget, Series, Table},
-    measure::{CONNECT, LIFE, Merge, ROUND_TRIP, observe},
+    measure::{CONNECT, LIFE, ROUND_TRIP, observe},
     peer::Peer,
 };
 pub use crate::flow::{CLOSE_REASONS, CONNECT_FAILURES, CloseReason, ConnectFailure};
-use crate::{exchange::Role, identity::ServiceId, red::Histogram};
+use crate::{
+    exchange::Role,
+    identity::ServiceId,
+    red::{Histogram, Merge},
+    series::{Budget, Place, Series, Table},
+};
 
 /// Which series a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,29 +38,8 @@ pub struct PeerLabels {
     pub port: u16,
 }
 
-/// A series of connections; it stays for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SeriesId(u32);
-
-impl SeriesId {
-    /// As a number other than 0.
-    #[must_use]
-    pub const fn tag(self) -> u32 {
-        self.0 + 1
-    }
-
-    /// From that number; 0 is none.
-    #[must_use]
-    pub const fn from_tag(tag: u32) -> Option<Self> {
-        match tag.checked_sub(1) {
-            Some(place) => Some(Self(place)),
-            None => None,
-        }
-    }
-}
-
 /// What was measured of the connections of a series. Pairs are `[sent, received]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TcpStats {
     /// Connections that came about.
     pub opened: u64,
@@ -82,8 +65,8 @@ pub struct TcpStats {
     pub out_of_order: u64,
     /// Nanoseconds for which a receive window was full: the peer's, this end's.
     pub window_full: [u64; 2],
-    /// Place of its [`Failures`], if there are any.
-    pub failures: Option<u32>,
+    /// Connects that failed, if any did.
+    pub failures: Option<Box<Failures>>,
 }
 
 /// Connects that failed, by [`CONNECT_FAILURES`].
@@ -100,58 +83,35 @@ pub type TcpSeries = Series<PeerLabels, TcpStats>;
 
 /// All series of connections.
 #[derive(Debug)]
-pub struct Tcp {
-    series: Table<PeerLabels, TcpStats>,
-    failures: Vec<Failures>,
-}
+pub struct Tcp(Table<PeerLabels, TcpStats>);
 
 impl Tcp {
     /// No series yet.
     #[must_use]
     pub fn new(budget: Budget) -> Self {
-        Self { series: Table::new(budget), failures: Vec::new() }
+        Self(Table::new(budget))
     }
 
     /// The series of `key`, or the overflow series that takes it.
-    pub fn series(&mut self, key: &TcpKey) -> SeriesId {
+    pub fn series(&mut self, key: &TcpKey) -> Place {
         let labels = PeerLabels { peer: key.peer, port: key.port };
-        let place = self.series.place(key.service, key.role, &labels, || labels);
-        SeriesId(u32::try_from(place).unwrap_or(u32::MAX))
+        self.0.place(key.service, key.role, &labels, || labels)
     }
 
     /// The measurements of a series.
-    pub fn get_mut(&mut self, id: SeriesId) -> Option<&mut TcpStats> {
-        self.series.get_mut(usize::try_from(id.0).ok()?)
-    }
-
-    /// A connect failed.
-    pub fn failed(&mut self, id: SeriesId, cause: ConnectFailure, after: Option<Duration>) {
-        let next = u32::try_from(self.failures.len()).ok();
-        let Some(stats) = self.get_mut(id) else { return };
-        let is_first = stats.failures.is_none();
-        let place = stats.failures.or(next);
-        stats.failures = place;
-        if is_first {
-            self.failures.push(Failures::default());
-        }
-        let place = place.and_then(|place| usize::try_from(place).ok());
-        let Some(failures) = place.and_then(|place| self.failures.get_mut(place)) else { return };
-        failures.count[cause as usize] += 1;
-        if let Some(after) = after {
-            observe(&mut failures.after[cause as usize], &CONNECT, after);
-        }
+    pub fn get_mut(&mut self, place: Place) -> Option<&mut TcpStats> {
+        self.0.get_mut(place)
     }
 
     /// All series.
     #[must_use]
     pub const fn table(&self) -> &Table<PeerLabels, TcpStats> {
-        &self.series
+        &self.0
     }
 
-    /// Failures of the series that have any; [`TcpStats::failures`] is a place in it.
-    #[must_use]
-    pub fn failures(&self) -> &[Failures] {
-        &self.failures
+    /// All series, to let the silent go.
+    pub const fn table_mut(&mut self) -> &mut Table<PeerLabels, TcpStats> {
+        &mut self.0
     }
 }
 
@@ -177,6 +137,15 @@ impl TcpStats {
         }
     }
 
+    /// A connect failed.
+    pub fn fail(&mut self, cause: ConnectFailure, after: Option<Duration>) {
+        let failures = self.failures.get_or_insert_default();
+        failures.count[cause as usize] += 1;
+        if let Some(after) = after {
+            observe(&mut failures.after[cause as usize], &CONNECT, after);
+        }
+    }
+
     /// A connection ended.
     pub fn close(&mut self, reason: CloseReason, lasted: Option<Duration>) {
         self.closed[reason as usize] += 1;
@@ -187,8 +156,10 @@ impl TcpStats {
 }
 
 impl Merge for TcpStats {
-    /// Failures, which lie apart, excepted.
     fn merge(&mut self, other: &Self) {
+        if let Some(failures) = &other.failures {
+            self.failures.get_or_insert_default().merge(failures);
+        }
         self.opened += other.opened;
         self.closed.merge(&other.closed);
         self.active += other.active;

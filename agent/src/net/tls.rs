@@ -4,17 +4,14 @@ use std::{fmt, sync::Arc};
 
 use hashbrown::Equivalent;
 
-use super::{
-    budget::{Budget, Series, Table},
-    measure::{Merge, observe},
-    peer::LONGEST_NAME,
-    text::cut,
-};
+use super::{measure::observe, peer::LONGEST_NAME, text::cut};
 use crate::{
     exchange::Role,
     identity::ServiceId,
     protocol::tls::{Certificates, Handshake, Outcome, alert_name},
-    red::{Histogram, PART},
+    red::{Histogram, Merge, PART},
+    series::{Budget, Series, Table},
+    time::{Nanos, WallOffset},
 };
 
 /// Longest subject or issuer of a certificate that becomes a label, in bytes; a longer one keeps its beginning.
@@ -182,21 +179,30 @@ impl Tls {
         }
     }
 
+    /// The present; series silent since `silent_since` go.
+    pub fn tick(&mut self, now: Nanos, wall: WallOffset, silent_since: Option<Nanos>) {
+        self.handshakes.tick(now, wall);
+        self.durations.tick(now, wall);
+        self.certificates.tick(now, wall);
+        if let Some(before) = silent_since {
+            self.handshakes.expire(before, |_| false);
+            self.durations.expire(before, |_| false);
+            self.certificates.expire(before, |_| false);
+        }
+    }
+
     /// Counts of handshakes.
-    #[must_use]
-    pub fn handshakes(&self) -> &[TlsSeries] {
+    pub fn handshakes(&self) -> impl Iterator<Item = &TlsSeries> {
         self.handshakes.all()
     }
 
     /// Durations of handshakes.
-    #[must_use]
-    pub fn durations(&self) -> &[TlsDurations] {
+    pub fn durations(&self) -> impl Iterator<Item = &TlsDurations> {
         self.durations.all()
     }
 
     /// Certificates.
-    #[must_use]
-    pub fn certificates(&self) -> &[CertificateSeries] {
+    pub fn certificates(&self) -> impl Iterator<Item = &CertificateSeries> {
         self.certificates.all()
     }
 

@@ -2,8 +2,8 @@
 
 use redtap_ebpf::udp::UdpCounts;
 
-use super::{budget::Series, measure::Merge, peer::Peer, tcp::PeerLabels};
-use crate::{exchange::Role, identity::ServiceId};
+use super::{peer::Peer, tcp::PeerLabels};
+use crate::{exchange::Role, identity::ServiceId, red::Merge, series::Series};
 
 /// Which series datagrams belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

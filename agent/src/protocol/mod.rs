@@ -8,6 +8,7 @@ pub mod tls;
 use crate::{
     exchange::{Counters, Exchange, Role, StreamKind},
     time::Nanos,
+    trace::Propagators,
 };
 
 /// The parser of one connection.
@@ -298,6 +299,8 @@ pub struct Output {
     pub details: bool,
     /// Whether the offers of TLS clients are fingerprinted.
     pub fingerprints: bool,
+    /// The formats in which requests may tell of their traces.
+    pub propagators: Propagators,
     /// What the connection has met with so far; an exchange keeps what stood here when it began.
     pub counters: Counters,
     #[expect(clippy::vec_box, reason = "the boxes are what goes round")]
@@ -323,6 +326,12 @@ impl Output {
         Self { fingerprints, ..self }
     }
 
+    /// The same, with requests' traces read in these formats.
+    #[must_use]
+    pub fn with_propagators(self, propagators: Propagators) -> Self {
+        Self { propagators, ..self }
+    }
+
     /// A blank exchange.
     #[must_use]
     pub fn blank(&mut self) -> Box<Exchange> {
@@ -335,8 +344,7 @@ impl Output {
     pub fn recycle(&mut self, mut exchange: Box<Exchange>) {
         if self.pool.len() < POOL_LIMIT {
             let mut details = std::mem::take(&mut exchange.details);
-            let strings = details.target.capacity() + details.user_agent.capacity();
-            if strings > POOLED_STRINGS {
+            if details.kept_bytes() > POOLED_STRINGS {
                 details = Default::default();
             }
             details.clear();

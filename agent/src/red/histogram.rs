@@ -26,20 +26,48 @@ impl<const N: usize> Histogram<N> {
     /// Nothing observed.
     pub const EMPTY: Self = Self { buckets: [0; N], count: 0, sum: 0 };
 
-    /// Counts `value`, given in the smallest unit of `bounds`.
-    pub fn observe(&mut self, bounds: &Bounds<N>, value: u64) {
+    /// Counts `value`, given in the smallest unit of `bounds`. Gives the index of its bucket.
+    pub fn observe(&mut self, bounds: &Bounds<N>, value: u64) -> usize {
         let bucket = bounds.upper.iter().filter(|upper| value > **upper).count();
-        if let Some(bucket) = self.buckets.get_mut(bucket) {
-            *bucket += 1;
+        if let Some(count) = self.buckets.get_mut(bucket) {
+            *count += 1;
         }
         self.count += 1;
         self.sum += u128::from(value);
+        bucket
     }
 }
 
 impl<const N: usize> Default for Histogram<N> {
     fn default() -> Self {
         Self::EMPTY
+    }
+}
+
+/// Measurements that can be summed.
+pub trait Merge {
+    /// Adds those of `other`.
+    fn merge(&mut self, other: &Self);
+}
+
+impl Merge for u64 {
+    /// What a recording tells may be anything: a sum stays at its limit.
+    fn merge(&mut self, other: &Self) {
+        *self = self.saturating_add(*other);
+    }
+}
+
+impl<const N: usize> Merge for Histogram<N> {
+    fn merge(&mut self, other: &Self) {
+        self.buckets.merge(&other.buckets);
+        self.count += other.count;
+        self.sum += other.sum;
+    }
+}
+
+impl<T: Merge, const N: usize> Merge for [T; N] {
+    fn merge(&mut self, other: &Self) {
+        self.iter_mut().zip(other).for_each(|(own, other)| own.merge(other));
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod authority;
 mod counts;
+mod exemplar;
+mod exponential;
 mod histogram;
 mod series;
 mod servers;
@@ -18,22 +20,25 @@ use hashbrown::HashMap;
 pub use self::{
     authority::{Authority, DEFAULT_PORT},
     counts::{ExchangeCounts, ROLES},
-    histogram::{BODY_SIZE, Bounds, DURATION, Histogram, MICROSECOND, MILLISECOND, PART, SECOND, STREAM_DURATION},
-    series::{Labels, Parts, Series, SeriesKey},
+    exemplar::Exemplar,
+    exponential::{Exponential, MAX_BUCKETS},
+    histogram::{
+        BODY_SIZE, Bounds, DURATION, Histogram, MICROSECOND, MILLISECOND, Merge, PART, SECOND, STREAM_DURATION,
+    },
+    series::{Extras, Labels, Parts, Series, Stats},
     servers::{Full, Server, ServerId, Servers},
     snapshot::Snapshot,
-    streams::{StreamKey, StreamSeries, Streams},
+    streams::{StreamSeries, StreamStats, Streams},
 };
 use crate::{
     exchange::{Exchange, Outcome, Role, StreamEnd, StreamKind},
     identity::ServiceId,
+    series::{Budget, Table},
+    time::{Nanos, WallOffset},
 };
 
 /// How many different servers the clients of this host may be told apart by.
 pub const SERVER_ADDRESSES: usize = 4096;
-
-/// How many services may have an overflow series of their own (for each role); the others share one.
-const OVERFLOW_SERIES: usize = 1024;
 
 /// What a [`Registry`] keeps and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +49,8 @@ pub struct Options {
     pub series_total: usize,
     /// Most servers told apart on the client side.
     pub server_addresses: usize,
-    /// Keep the parts of a server's latency as histograms of their own.
-    pub timings: bool,
+    /// What is kept of each series beyond the plain histograms.
+    pub extras: Extras,
 }
 
 /// All series of this host.
@@ -53,49 +58,49 @@ pub struct Options {
 pub struct Registry {
     options: Options,
     exchanges: ExchangeCounts,
-    all: Vec<Series>,
-    parts: Vec<Parts>,
-    index: HashMap<SeriesKey, usize>,
-    per_service: HashMap<ServiceId, usize>,
+    requests: Table<Labels, Stats>,
     servers: Servers,
     streams: Streams,
-    overflow_series: usize,
-    overflowed: u64,
 }
 
 impl Registry {
     /// No series yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        let budget = Budget { per_service: options.series_per_service, total: options.series_total };
         Self {
             options,
             exchanges: ExchangeCounts::default(),
-            all: Vec::new(),
-            parts: Vec::new(),
-            index: HashMap::new(),
-            per_service: HashMap::new(),
+            requests: Table::new(budget),
             servers: Servers::new(options.server_addresses),
-            streams: Streams::new(options.series_total),
-            overflow_series: 0,
-            overflowed: 0,
+            streams: Streams::new(budget),
         }
     }
 
-    /// Takes a finished exchange in. One that passed in part unseen is only counted: its times and sizes are not known.
-    pub fn record(&mut self, exchange: &Exchange, service: ServiceId) {
+    /// The present, about every second. Series of which nothing was told since `silent_since` go, but for those of open
+    /// streams.
+    pub fn tick(&mut self, now: Nanos, wall: WallOffset, silent_since: Option<Nanos>) {
+        self.requests.tick(now, wall);
+        self.streams.table_mut().tick(now, wall);
+        if let Some(before) = silent_since {
+            self.requests.expire(before, |_| false);
+            self.streams.table_mut().expire(before, |stats| stats.active() > 0);
+        }
+    }
+
+    /// Takes a finished exchange in, and the sampled trace it belongs to. One that passed in part unseen is only counted:
+    /// its times and sizes are not known.
+    pub fn record(&mut self, exchange: &Exchange, service: ServiceId, exemplar: Option<Exemplar>) {
         self.exchanges.add(exchange.role, exchange.outcome);
         if exchange.outcome == Outcome::Unobserved {
             return;
         }
-        let index = match self.key(exchange, service) {
-            Ok(key) => self.index.get(&key).copied().or_else(|| self.admit(key)),
-            Err(Full) => None,
+        let place = match self.labels(exchange) {
+            Ok(labels) => self.requests.place(service, exchange.role, &labels, || labels),
+            Err(Full) => self.requests.overflow(service, exchange.role),
         };
-        let index = index.unwrap_or_else(|| self.overflow(service, exchange.role));
-        let Some(series) = self.all.get_mut(index) else { return };
-        series.observe(exchange);
-        if let Some(parts) = series.parts.and_then(|parts| self.parts.get_mut(usize::try_from(parts).ok()?)) {
-            parts.observe(exchange);
+        if let Some(stats) = self.requests.get_mut(place) {
+            stats.observe(exchange, exemplar, self.options.extras);
         }
     }
 
@@ -119,8 +124,8 @@ impl Registry {
     /// told apart.
     #[must_use]
     pub fn snapshot(&self, names: impl Fn(ServiceId) -> Arc<str>) -> Snapshot {
-        let of_requests = self.all.iter().filter_map(|series| series.key.service);
-        let of_streams = self.streams.all().iter().filter_map(|series| series.key.service);
+        let of_requests = self.requests.all().filter_map(|series| series.service);
+        let of_streams = self.streams.table().all().filter_map(|series| series.service);
         let mut services = HashMap::new();
         let mut last = None;
         for service in of_requests.chain(of_streams) {
@@ -132,77 +137,29 @@ impl Registry {
         }
         Snapshot {
             exchanges: self.exchanges,
-            series: self.all.clone(),
-            parts: self.parts.clone(),
-            streams: self.streams.all().to_vec(),
+            series: self.requests.all().cloned().collect(),
+            streams: self.streams.table().all().cloned().collect(),
             services,
             servers: self.servers.all().to_vec(),
-            overflow_series: self.overflow_series,
-            overflowed: self.overflowed + self.streams.overflowed(),
+            overflow_series: self.requests.overflow_entries(),
+            overflowed: self.requests.overflowed() + self.streams.table().overflowed(),
             series_limit: self.options.series_total,
             server_limit: self.options.server_addresses,
         }
     }
 
-    fn key(&mut self, exchange: &Exchange, service: ServiceId) -> Result<SeriesKey, Full> {
+    fn labels(&mut self, exchange: &Exchange) -> Result<Labels, Full> {
         let server = match exchange.role {
             Role::Server => None,
             Role::Client => self.servers.intern(&exchange.details.authority, exchange.peer)?,
         };
-        Ok(SeriesKey {
-            service: Some(service),
-            role: exchange.role,
-            labels: Some(Labels {
-                method: exchange.method,
-                status: exchange.status,
-                minor_version: exchange.minor_version,
-                error: exchange.error_type(),
-                server,
-            }),
+        Ok(Labels {
+            method: exchange.method,
+            status: exchange.status,
+            minor_version: exchange.minor_version,
+            error: exchange.error_type(),
+            server,
         })
-    }
-
-    /// A new series, if its service's budget and that of all services have room for it.
-    #[cold]
-    fn admit(&mut self, key: SeriesKey) -> Option<usize> {
-        let service = key.service?;
-        let used = self.per_service.get(&service).copied().unwrap_or(0);
-        if used >= self.options.series_per_service
-            || self.all.len() - self.overflow_series >= self.options.series_total
-        {
-            return None;
-        }
-        self.per_service.insert(service, used + 1);
-        Some(self.insert(key))
-    }
-
-    /// The series that takes what the budget of `service` refused.
-    #[cold]
-    fn overflow(&mut self, service: ServiceId, role: Role) -> usize {
-        self.overflowed += 1;
-        let own = SeriesKey { service: Some(service), role, labels: None };
-        let shared = SeriesKey { service: None, role, labels: None };
-        if let Some(index) = self.index.get(&own) {
-            return *index;
-        }
-        let key = if self.overflow_series < OVERFLOW_SERIES { own } else { shared };
-        if let Some(index) = self.index.get(&key) {
-            return *index;
-        }
-        self.overflow_series += 1;
-        self.insert(key)
-    }
-
-    fn insert(&mut self, key: SeriesKey) -> usize {
-        let index = self.all.len();
-        let mut series = Series::new(key);
-        if self.options.timings && key.role == Role::Server {
-            series.parts = u32::try_from(self.parts.len()).ok();
-            self.parts.push(Parts::default());
-        }
-        self.all.push(series);
-        self.index.insert(key, index);
-        index
     }
 }
 

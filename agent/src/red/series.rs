@@ -1,27 +1,18 @@
-//! One series of the request metrics: its key, made of small copies, and its histograms.
+//! A series of the request metrics: its labels, made of small copies, and its histograms.
 
 use super::{
-    histogram::{BODY_SIZE, DURATION, Histogram, PART},
+    exemplar::Exemplar,
+    exponential::Exponential,
+    histogram::{BODY_SIZE, DURATION, Histogram, Merge, PART},
     servers::ServerId,
 };
 use crate::{
     exchange::{ErrorType, Exchange, Method, Outcome, Role},
-    identity::ServiceId,
+    series,
     time::Nanos,
 };
 
-/// What tells one series from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SeriesKey {
-    /// The service that handles or sends the requests; `None`: those of all services beyond the limit of overflow series.
-    pub service: Option<ServiceId>,
-    /// Which family of metrics it belongs to.
-    pub role: Role,
-    /// The other labels; `None`: the overflow series.
-    pub labels: Option<Labels>,
-}
-
-/// The labels of a series other than its service.
+/// The labels of a series other than its service and role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Labels {
     /// `http.request.method`, where the request's head was seen
@@ -36,19 +27,33 @@ pub struct Labels {
     pub server: Option<ServerId>,
 }
 
-/// What was observed under one key.
-#[derive(Clone, Copy, Debug)]
-pub struct Series {
-    /// The key.
-    pub key: SeriesKey,
+/// A series of requests.
+pub type Series = series::Series<Labels, Stats>;
+
+/// What was observed of the requests of a series.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
     /// First byte of the request to last byte of the answer, or to the end.
     pub duration: Histogram<14>,
+    /// The same in seconds, by powers of a base, where those are kept.
+    pub exponential: Exponential,
+    /// The last sampled request of each bucket of `duration`, if there was any.
+    pub exemplars: Option<Box<[Option<Exemplar>; 15]>>,
     /// Bytes of request bodies, where known.
     pub request_body: Histogram<12>,
     /// Bytes of response bodies, where known.
     pub response_body: Histogram<12>,
-    /// Place of its [`Parts`], if it has them.
-    pub parts: Option<u32>,
+    /// A server's latency in its parts, where those are kept.
+    pub parts: Option<Box<Parts>>,
+}
+
+/// What a [`Stats`] keeps beyond the plain histograms.
+#[derive(Clone, Copy, Debug)]
+pub struct Extras {
+    /// Exponential histograms.
+    pub exponential: bool,
+    /// Parts of a server's latency.
+    pub parts: bool,
 }
 
 /// A server's latency in its parts.
@@ -64,29 +69,55 @@ pub struct Parts {
     pub acknowledgement: Histogram<16>,
 }
 
-impl Series {
-    /// A series with nothing observed.
-    #[must_use]
-    pub const fn new(key: SeriesKey) -> Self {
-        Self {
-            key,
-            duration: Histogram::EMPTY,
-            request_body: Histogram::EMPTY,
-            response_body: Histogram::EMPTY,
-            parts: None,
-        }
-    }
-
-    /// Takes an exchange in.
-    pub fn observe(&mut self, exchange: &Exchange) {
+impl Stats {
+    /// Takes an exchange in, and the trace it belongs to, if that is sampled.
+    pub fn observe(&mut self, exchange: &Exchange, exemplar: Option<Exemplar>, extras: Extras) {
         if let Some(duration) = exchange.duration() {
-            self.duration.observe(&DURATION, nanoseconds(duration));
+            let bucket = self.duration.observe(&DURATION, nanoseconds(duration));
+            if extras.exponential {
+                self.exponential.observe(duration.as_secs_f64());
+            }
+            if let Some(exemplar) = exemplar
+                && let Some(place) = self.exemplars.get_or_insert_default().get_mut(bucket)
+            {
+                *place = Some(exemplar);
+            }
         }
         if let Some(bytes) = exchange.request_body {
             self.request_body.observe(&BODY_SIZE, bytes);
         }
         if let Some(bytes) = exchange.response_body {
             self.response_body.observe(&BODY_SIZE, bytes);
+        }
+        if extras.parts && exchange.role == Role::Server {
+            self.parts.get_or_insert_default().observe(exchange);
+        }
+    }
+
+    /// The exemplars of `duration`, one for each of its buckets, or none at all.
+    #[must_use]
+    pub fn exemplars(&self) -> &[Option<Exemplar>] {
+        self.exemplars.as_ref().map_or(&[], |exemplars| &exemplars[..])
+    }
+}
+
+impl Merge for Stats {
+    /// An exemplar gives way to one of `other`.
+    fn merge(&mut self, other: &Self) {
+        self.duration.merge(&other.duration);
+        self.exponential.merge(&other.exponential);
+        self.request_body.merge(&other.request_body);
+        self.response_body.merge(&other.response_body);
+        if let Some(theirs) = &other.exemplars {
+            let own = self.exemplars.get_or_insert_default();
+            own.iter_mut().zip(theirs.iter()).for_each(|(own, theirs)| *own = theirs.or(*own));
+        }
+        if let Some(theirs) = &other.parts {
+            let own = self.parts.get_or_insert_default();
+            own.queue.merge(&theirs.queue);
+            own.first_byte.merge(&theirs.first_byte);
+            own.transfer.merge(&theirs.transfer);
+            own.acknowledgement.merge(&theirs.acknowledgement);
         }
     }
 }

@@ -4,12 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{
-    counts::ExchangeCounts,
-    series::{Parts, Series},
-    servers::Server,
-    streams::StreamSeries,
-};
+use super::{counts::ExchangeCounts, series::Series, servers::Server, streams::StreamSeries};
 use crate::identity::ServiceId;
 
 /// All request and stream metrics at one moment.
@@ -19,8 +14,6 @@ pub struct Snapshot {
     pub exchanges: ExchangeCounts,
     /// Series of requests, overflow series among them.
     pub series: Vec<Series>,
-    /// Parts of latencies; [`Series::parts`] is a place in it.
-    pub parts: Vec<Parts>,
     /// Series of streams.
     pub streams: Vec<StreamSeries>,
     /// Names of the services of all series.

@@ -1,29 +1,18 @@
 //! Connections that became streams: how many, how long, how much. Never a request's latency.
 
-use hashbrown::HashMap;
-
-use super::histogram::{Histogram, STREAM_DURATION};
+use super::histogram::{Histogram, Merge, STREAM_DURATION};
 use crate::{
     exchange::{Role, StreamEnd, StreamKind},
     identity::ServiceId,
+    series::{Budget, Series, Table},
 };
 
-/// What tells one series of streams from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StreamKey {
-    /// The service at this end; `None`: those beyond the limit.
-    pub service: Option<ServiceId>,
-    /// Side of the connection that this end is.
-    pub role: Role,
-    /// Kind of stream.
-    pub kind: StreamKind,
-}
+/// A series of streams of one kind.
+pub type StreamSeries = Series<StreamKind, StreamStats>;
 
-/// What was observed under one key.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamSeries {
-    /// The key.
-    pub key: StreamKey,
+/// What was observed of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StreamStats {
     /// Streams that began.
     pub opened: u64,
     /// Streams that ended.
@@ -34,16 +23,11 @@ pub struct StreamSeries {
     pub duration: Histogram<12>,
 }
 
-/// All series of streams, at most a limit of them besides the overflow ones.
+/// All series of streams.
 #[derive(Debug)]
-pub struct Streams {
-    limit: usize,
-    all: Vec<StreamSeries>,
-    index: HashMap<StreamKey, usize>,
-    overflowed: u64,
-}
+pub struct Streams(Table<StreamKind, StreamStats>);
 
-impl StreamSeries {
+impl StreamStats {
     /// Streams that began and did not end.
     #[must_use]
     pub const fn active(&self) -> u64 {
@@ -52,66 +36,52 @@ impl StreamSeries {
 }
 
 impl Streams {
-    /// No stream seen; at most `limit` series.
+    /// No stream seen.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
-        Self { limit, all: Vec::new(), index: HashMap::new(), overflowed: 0 }
+    pub fn new(budget: Budget) -> Self {
+        Self(Table::new(budget))
     }
 
     /// A stream began.
     pub fn opened(&mut self, kind: StreamKind, role: Role, service: ServiceId) {
-        if let Some(series) = self.series(StreamKey { service: Some(service), role, kind }) {
-            series.opened += 1;
+        if let Some(stats) = self.stats(kind, role, service) {
+            stats.opened += 1;
         }
     }
 
     /// A stream ended that was told of by [`Streams::opened`], of the same service.
     pub fn closed(&mut self, end: &StreamEnd, service: ServiceId) {
-        let key = StreamKey { service: Some(service), role: end.role, kind: end.kind };
         let lived = u64::try_from(end.closed.since(end.opened).as_nanos()).unwrap_or(u64::MAX);
-        if let Some(series) = self.series(key) {
-            series.closed += 1;
-            series.bytes[0] += end.sent_by_client;
-            series.bytes[1] += end.sent_by_server;
-            series.duration.observe(&STREAM_DURATION, lived);
+        if let Some(stats) = self.stats(end.kind, end.role, service) {
+            stats.closed += 1;
+            stats.bytes.merge(&[end.sent_by_client, end.sent_by_server]);
+            stats.duration.observe(&STREAM_DURATION, lived);
         }
     }
 
-    /// All series, in order of appearance.
+    /// All series.
     #[must_use]
-    pub fn all(&self) -> &[StreamSeries] {
-        &self.all
+    pub const fn table(&self) -> &Table<StreamKind, StreamStats> {
+        &self.0
     }
 
-    /// Openings and endings that went to an overflow series.
-    #[must_use]
-    pub const fn overflowed(&self) -> u64 {
-        self.overflowed
+    /// All series, to let the silent go.
+    pub const fn table_mut(&mut self) -> &mut Table<StreamKind, StreamStats> {
+        &mut self.0
     }
 
-    /// The series of `key`, or the one that takes it. What is refused once is refused always, so that both ends of a
-    /// stream's life fall into one series.
-    fn series(&mut self, key: StreamKey) -> Option<&mut StreamSeries> {
-        let index = match self.index.get(&key) {
-            Some(index) => *index,
-            None if self.all.len() < self.limit => self.insert(key),
-            None => {
-                self.overflowed += 1;
-                let overflow = StreamKey { service: None, ..key };
-                match self.index.get(&overflow) {
-                    Some(index) => *index,
-                    None => self.insert(overflow),
-                }
-            }
-        };
-        self.all.get_mut(index)
+    fn stats(&mut self, kind: StreamKind, role: Role, service: ServiceId) -> Option<&mut StreamStats> {
+        let place = self.0.place(service, role, &kind, || kind);
+        self.0.get_mut(place)
     }
+}
 
-    fn insert(&mut self, key: StreamKey) -> usize {
-        let index = self.all.len();
-        self.all.push(StreamSeries { key, opened: 0, closed: 0, bytes: [0; 2], duration: Histogram::EMPTY });
-        self.index.insert(key, index);
-        index
+impl Merge for StreamStats {
+    fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.bytes.merge(&other.bytes);
+        self.duration.merge(&other.duration);
     }
 }
 
@@ -135,26 +105,27 @@ mod tests {
 
     #[test]
     fn a_stream_is_active_until_it_ends() {
-        let mut streams = Streams::new(8);
+        let mut streams = Streams::new(Budget { per_service: 8, total: 8 });
         streams.opened(StreamKind::WebSocket, Role::Server, ServiceId(1));
         streams.opened(StreamKind::WebSocket, Role::Server, ServiceId(1));
         streams.closed(&end(StreamKind::WebSocket), ServiceId(1));
-        let [series] = streams.all() else { panic!("one series") };
-        assert_eq!((series.opened, series.active(), series.bytes), (2, 1, [10, 20]));
-        assert_eq!(series.duration.sum, 2_000_000_000);
+        let all: Vec<_> = streams.table().all().map(|series| series.value).collect();
+        let [stats] = all.as_slice() else { panic!("one series") };
+        assert_eq!((stats.opened, stats.active(), stats.bytes), (2, 1, [10, 20]));
+        assert_eq!(stats.duration.sum, 2_000_000_000);
     }
 
     #[test]
     fn beyond_the_limit_an_overflow_series_takes_both_ends() {
-        let mut streams = Streams::new(1);
+        let mut streams = Streams::new(Budget { per_service: 1, total: 1 });
         streams.opened(StreamKind::Connect, Role::Server, ServiceId(1));
-        for service in 2..10 {
-            streams.opened(StreamKind::WebSocket, Role::Server, ServiceId(service));
-            streams.closed(&end(StreamKind::WebSocket), ServiceId(service));
+        for _ in 0..8 {
+            streams.opened(StreamKind::WebSocket, Role::Server, ServiceId(2));
+            streams.closed(&end(StreamKind::WebSocket), ServiceId(2));
         }
-        let [_, overflow] = streams.all() else { panic!("two series") };
-        assert_eq!(overflow.key.service, None);
-        assert_eq!((overflow.opened, overflow.active()), (8, 0));
-        assert_eq!(streams.overflowed(), 16);
+        let overflow = streams.table().all().find(|series| series.labels.is_none()).unwrap();
+        assert_eq!(overflow.service, Some(ServiceId(2)));
+        assert_eq!((overflow.value.opened, overflow.value.active()), (8, 0));
+        assert_eq!(streams.table().overflowed(), 16);
     }
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod bulk;
 mod configuration;
 mod dns;
+mod export;
 mod graph;
 mod lifecycle;
 mod namespaces;

@@ -1,11 +1,15 @@
 //! The agent's numbers over HTTP.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use hyper::{Request, StatusCode, Uri, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
 
 use super::Error;
 use crate::export::graph::services::Services;
@@ -22,40 +26,56 @@ const QUOTED: usize = 80;
 /// Where the document is.
 const PATH: &str = "/api/v1/services";
 
+/// What an address looks like.
+const EXPECTED: &str = "expected http://HOST:PORT or unix:/PATH";
+
 /// An agent's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    host: String,
-    port: u16,
+    place: Place,
     /// As the `Host` field has it.
     authority: String,
     path: String,
 }
 
+/// Where it listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Tcp(String, u16),
+    Unix(PathBuf),
+}
+
 impl Endpoint {
-    /// Of `http://HOST[:PORT][/PATH]`; a path is that of a proxy before the agent.
+    /// Of `http://HOST[:PORT][/PATH]`, where a path is that of a proxy before the agent, or `unix:/PATH` of a socket.
     pub fn parse(url: &str) -> Result<Self, Error> {
         let refused = |reason| Error::Url { url: url.to_owned(), reason };
-        let expected = "expected http://HOST:PORT";
-        let uri: Uri = url.parse().map_err(|_| refused(expected))?;
+        if let Some(socket) = url.strip_prefix("unix:") {
+            if !socket.starts_with('/') {
+                return Err(refused(EXPECTED));
+            }
+            let (place, authority) = (Place::Unix(PathBuf::from(socket)), "localhost".to_owned());
+            return Ok(Self { place, authority, path: PATH.to_owned() });
+        }
+        let uri: Uri = url.parse().map_err(|_| refused(EXPECTED))?;
         match uri.scheme_str() {
             Some("http") => {}
-            Some("https") => return Err(refused("the agent speaks no TLS; expected http://HOST:PORT")),
-            _ => return Err(refused(expected)),
+            Some("https") => {
+                return Err(refused("TLS is not spoken here; expected http://HOST:PORT or unix:/PATH"));
+            }
+            _ => return Err(refused(EXPECTED)),
         }
-        let authority = uri.authority().ok_or_else(|| refused(expected))?;
+        let authority = uri.authority().ok_or_else(|| refused(EXPECTED))?;
         if authority.as_str().contains('@') {
-            return Err(refused("the agent knows no users; expected http://HOST:PORT"));
+            return Err(refused("users are not known here; expected http://HOST:PORT or unix:/PATH"));
         }
         // A port that is none is none to `Uri`, too.
         let port = authority.port_u16().or((authority.as_str() == authority.host()).then_some(80));
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let Some(port) = port.filter(|_| !host.is_empty() && uri.query().is_none()) else {
-            return Err(refused(expected));
+            return Err(refused(EXPECTED));
         };
         Ok(Self {
-            host: host.to_owned(),
-            port,
+            place: Place::Tcp(host.to_owned(), port),
             authority: authority.to_string(),
             path: format!("{}{PATH}", uri.path().trim_end_matches('/')),
         })
@@ -63,7 +83,10 @@ impl Endpoint {
 
     /// As messages have it.
     pub fn text(&self) -> String {
-        format!("http://{}", self.authority)
+        match &self.place {
+            Place::Tcp(..) => format!("http://{}", self.authority),
+            Place::Unix(path) => format!("unix:{}", path.display()),
+        }
     }
 
     /// The agent's numbers now.
@@ -72,9 +95,21 @@ impl Endpoint {
     }
 
     async fn ask(&self) -> Result<Services, Error> {
+        let refused = |error| Error::Connect(self.text(), error);
+        match &self.place {
+            Place::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await;
+                self.ask_over(stream.map_err(refused)?).await
+            }
+            Place::Unix(path) => self.ask_over(UnixStream::connect(path).await.map_err(refused)?).await,
+        }
+    }
+
+    async fn ask_over(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Services, Error> {
         let broken = |error| Error::Http(self.text(), error);
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let stream = stream.map_err(|error| Error::Connect(self.text(), error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // Ends with the connection, whose errors the request tells of.
         let connection = tokio::spawn(connection);
@@ -125,24 +160,33 @@ mod tests {
             ("HTTP://node-1:80/redtap/", ("node-1", 80, "/redtap/api/v1/services")),
         ] {
             let endpoint = Endpoint::parse(url).unwrap();
-            assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.path.as_str()), expected, "{url}");
+            let (host, port, path) = expected;
+            assert_eq!(
+                (endpoint.place, endpoint.path.as_str()),
+                (Place::Tcp(host.to_owned(), port), path),
+                "{url}"
+            );
         }
+        let endpoint = Endpoint::parse("unix:/run/redtap.sock").unwrap();
+        assert_eq!(endpoint.place, Place::Unix("/run/redtap.sock".into()));
+        assert_eq!((endpoint.text().as_str(), endpoint.path.as_str()), ("unix:/run/redtap.sock", PATH));
     }
 
     #[test]
     fn what_is_no_address() {
         for (url, reason) in [
-            ("", "expected http://HOST:PORT"),
-            ("127.0.0.1:9440", "expected http://HOST:PORT"),
-            ("localhost", "expected http://HOST:PORT"),
-            ("ftp://localhost", "expected http://HOST:PORT"),
-            ("http://", "expected http://HOST:PORT"),
-            ("http://:80", "expected http://HOST:PORT"),
-            ("http://a b", "expected http://HOST:PORT"),
-            ("http://a:99999", "expected http://HOST:PORT"),
-            ("http://a/?b", "expected http://HOST:PORT"),
-            ("https://a", "the agent speaks no TLS; expected http://HOST:PORT"),
-            ("http://a@b", "the agent knows no users; expected http://HOST:PORT"),
+            ("", EXPECTED),
+            ("127.0.0.1:9440", EXPECTED),
+            ("localhost", EXPECTED),
+            ("ftp://localhost", EXPECTED),
+            ("http://", EXPECTED),
+            ("http://:80", EXPECTED),
+            ("http://a b", EXPECTED),
+            ("http://a:99999", EXPECTED),
+            ("http://a/?b", EXPECTED),
+            ("https://a", "TLS is not spoken here; expected http://HOST:PORT or unix:/PATH"),
+            ("http://a@b", "users are not known here; expected http://HOST:PORT or unix:/PATH"),
+            ("unix:redtap.sock", EXPECTED),
         ] {
             let error = Endpoint::parse(url).unwrap_err().to_string();
             assert_eq!(error, format!("cannot use --url {url}: {reason}"));
@@ -198,6 +242,32 @@ mod tests {
         ] {
             assert_eq!(asked(answer).unwrap_err(), expected);
         }
+    }
+
+    #[test]
+    fn a_socket_in_the_file_system() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("redtap.sock");
+        let endpoint = Endpoint::parse(&format!("unix:{}", path.display())).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(endpoint.fetch()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot connect to unix:/"), "{error}");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() > 0 {
+                head.push(byte[0]);
+            }
+            let body = r#"{"time":1.5,"version":"1","bounds":[0.1],"services":[]}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(head).unwrap()
+        });
+        assert_eq!(runtime.block_on(endpoint.fetch()).unwrap().time, 1.5);
+        let head = server.join().unwrap();
+        assert!(head.starts_with("GET /api/v1/services HTTP/1.1\r\nhost: localhost\r\n"), "{head}");
     }
 
     #[test]

@@ -183,6 +183,6 @@ mod tests {
     fn an_address_that_is_none_fails_before_anything_else() {
         let arguments = Arguments { url: "localhost".to_owned(), ..parse("--once").unwrap() };
         let error = top(&arguments).unwrap_err().to_string();
-        assert_eq!(error, "cannot use --url localhost: expected http://HOST:PORT");
+        assert_eq!(error, "cannot use --url localhost: expected http://HOST:PORT or unix:/PATH");
     }
 }

@@ -106,11 +106,11 @@ fn entry<'a>(all: &'a mut All, name: Option<&str>, role: Role) -> &'a mut Servic
 #[expect(clippy::cast_precision_loss, reason = "seconds for people")]
 fn add_requests(all: &mut All, red: &red::Snapshot) {
     for series in &red.series {
-        let name = series.key.service.and_then(|service| red.services.get(&service));
-        let service = entry(all, name.map(|name| &**name), series.key.role);
-        let duration = &series.duration;
+        let name = series.service.and_then(|service| red.services.get(&service));
+        let service = entry(all, name.map(|name| &**name), series.role);
+        let duration = &series.value.duration;
         service.requests += duration.count;
-        if series.key.labels.is_some_and(|labels| labels.error.is_some()) {
+        if series.labels.is_some_and(|labels| labels.error.is_some()) {
             service.errors += duration.count;
         }
         service.duration.count += duration.count;

@@ -2,7 +2,8 @@
 //! memory.
 
 use std::{
-    fmt, mem,
+    io::{self, Write},
+    mem,
     pin::Pin,
     sync::{
         Arc,
@@ -28,7 +29,7 @@ const STALL: Duration = Duration::from_secs(10);
 /// that no one takes half a page for a whole.
 #[derive(Debug)]
 pub struct ChunkWriter {
-    chunk: String,
+    chunk: Vec<u8>,
     chunks: mpsc::Sender<Bytes>,
     whole: Arc<AtomicBool>,
     runtime: Handle,
@@ -53,12 +54,8 @@ pub struct BrokenOff;
 pub fn channel() -> (ChunkWriter, Chunks) {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let whole = Arc::new(AtomicBool::new(false));
-    let writer = ChunkWriter {
-        chunk: String::new(),
-        chunks: sender,
-        whole: Arc::clone(&whole),
-        runtime: Handle::current(),
-    };
+    let writer =
+        ChunkWriter { chunk: Vec::new(), chunks: sender, whole: Arc::clone(&whole), runtime: Handle::current() };
     (writer, Chunks { chunks: receiver, whole })
 }
 
@@ -67,31 +64,37 @@ impl ChunkWriter {
     ///
     /// # Errors
     /// If the client is gone or does not take it.
-    pub fn finish(mut self) -> fmt::Result {
+    pub fn finish(mut self) -> io::Result<()> {
         self.send()?;
         self.whole.store(true, Ordering::Release);
         Ok(())
     }
 
-    fn send(&mut self) -> fmt::Result {
+    fn send(&mut self) -> io::Result<()> {
         let chunk = Bytes::from(mem::take(&mut self.chunk));
         if chunk.is_empty() {
             return Ok(());
         }
         let sent = async { timeout(STALL, self.chunks.send(chunk)).await };
-        self.runtime.block_on(sent).map_err(|_| fmt::Error)?.map_err(|_| fmt::Error)
+        let sent = self.runtime.block_on(sent).map_err(|_| io::ErrorKind::TimedOut)?;
+        Ok(sent.map_err(|_| io::ErrorKind::BrokenPipe)?)
     }
 }
 
-impl fmt::Write for ChunkWriter {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.chunk.len() + text.len() > CHUNK {
+impl Write for ChunkWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.chunk.len() + bytes.len() > CHUNK {
             self.send()?;
         }
         if self.chunk.capacity() == 0 {
             self.chunk.reserve(CHUNK);
         }
-        self.chunk.push_str(text);
+        self.chunk.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Nothing: chunks go out when they are full, and what is left with [`ChunkWriter::finish`].
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -114,7 +117,7 @@ impl Body for Chunks {
 
 #[cfg(test)]
 mod tests {
-    use std::{fmt::Write, future::poll_fn, pin::pin};
+    use std::{future::poll_fn, pin::pin};
 
     use super::*;
 
@@ -145,7 +148,7 @@ mod tests {
             let expected = piece.repeat(pieces);
             let (text, ended) = through(move |mut writer| {
                 for _ in 0..pieces {
-                    writer.write_str(&piece).unwrap();
+                    writer.write_all(piece.as_bytes()).unwrap();
                 }
                 writer.finish().unwrap();
             });
@@ -160,8 +163,8 @@ mod tests {
     #[test]
     fn what_was_not_finished_is_broken_off() {
         let (text, ended) = through(|mut writer| {
-            writer.write_str(&"x".repeat(CHUNK)).unwrap();
-            writer.write_str("y").unwrap();
+            writer.write_all(&[b'x'; CHUNK]).unwrap();
+            writer.write_all(b"y").unwrap();
         });
         assert_eq!((text.len(), ended), (CHUNK, Err(BrokenOff)));
     }
@@ -173,10 +176,10 @@ mod tests {
             let (mut writer, chunks) = channel();
             drop(chunks);
             let written = tokio::task::spawn_blocking(move || {
-                writer.write_str("x").unwrap();
+                writer.write_all(b"x").unwrap();
                 writer.finish()
             });
-            assert_eq!(written.await.unwrap(), Err(fmt::Error));
+            assert_eq!(written.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         });
     }
 }

@@ -1,6 +1,6 @@
 //! JSON documents as answers.
 
-use std::{fmt, io};
+use std::io;
 
 use axum::{
     body::Body,
@@ -38,7 +38,7 @@ impl Sink<'_> {
     /// # Errors
     /// If the client is gone.
     pub fn write(self, document: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(Utf8(self.0), document).map_err(io::Error::from)
+        serde_json::to_writer(self.0, document).map_err(io::Error::from)
     }
 }
 
@@ -90,21 +90,5 @@ impl IntoResponse for Failure {
             // The words of k8spacket's API.
             Self::NotFound => (StatusCode::NOT_FOUND, "Not Found 404").into_response(),
         }
-    }
-}
-
-/// Bytes that are text to a sink of text. `serde_json` cuts strings at ASCII characters only.
-struct Utf8<W>(W);
-
-impl<W: fmt::Write> io::Write for Utf8<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text =
-            std::str::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        self.0.write_str(text).map_err(io::Error::other)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

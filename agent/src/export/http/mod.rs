@@ -1,13 +1,21 @@
-//! The HTTP server: `/metrics`, `/healthz`, `/readyz`, the graph and a status page.
+//! The HTTP server: `/metrics`, `/healthz`, `/readyz`, `/http_sd`, the graph and a status page.
 
 mod body;
+mod connection;
+mod discovery;
+mod encoding;
 mod graph;
 mod json;
+mod listen;
 mod server;
+mod socket;
 mod status;
+mod web;
+
+use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -15,34 +23,63 @@ use axum::{
     routing::get,
 };
 
-pub use self::server::{BindError, bind, serve};
+use self::{
+    discovery::{Discovery, http_sd},
+    encoding::{GZIP, Packed, takes_gzip},
+};
+pub use self::{
+    listen::BindError,
+    server::{Options, Server, bind},
+    web::WebError,
+};
 use super::{
     page::{PageError, PageSource, Want},
-    prometheus,
+    prometheus::{self, Form},
 };
 
-fn routes(source: PageSource) -> Router {
+/// What answers differ by.
+const VARY: &str = "Accept, Accept-Encoding";
+
+fn routes(source: PageSource, form: Form, discovery: Discovery) -> Router {
+    let metrics = get(move |source, headers| metrics(source, headers, form));
     Router::new()
         .route("/", get(index))
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
+        .route("/metrics", metrics)
+        .route("/http_sd", get(http_sd).layer(Extension(Arc::new(discovery))))
+        .merge(health())
         .merge(graph::routes())
         .with_state(source)
 }
 
+/// Those that are for everyone, at an address of their own.
+fn health_routes(source: PageSource) -> Router {
+    health().with_state(source)
+}
+
+fn health() -> Router<PageSource> {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
+}
+
 /// The page is written on a thread of its own: a large one takes milliseconds, and other requests are not to wait.
-async fn metrics(State(source): State<PageSource>, headers: HeaderMap) -> Result<Response, PageError> {
+async fn metrics(State(source): State<PageSource>, headers: HeaderMap, form: Form) -> Result<Response, PageError> {
     let negotiated = prometheus::negotiate(Some(&accepted(&headers)));
+    let gzip = takes_gzip(&headers);
     let (page, permit) = source.page(Want::Metrics).await?;
-    let (mut writer, chunks) = body::channel();
+    let (writer, chunks) = body::channel();
     tokio::task::spawn_blocking(move || {
+        let mut packed = Packed::new(writer, gzip);
         // A writer that is not finished breaks the response off, which is all there is to do if this fails.
-        let _ = prometheus::write(page, negotiated.format, &mut writer).and_then(|()| writer.finish());
+        if prometheus::write(&page, negotiated, form, &mut packed).is_ok() {
+            let _ = packed.finish();
+        }
         drop(permit);
     });
-    let headers = [(header::CONTENT_TYPE, negotiated.content_type), (header::VARY, "Accept")];
-    Ok((headers, Body::new(chunks)).into_response())
+    let headers = [(header::CONTENT_TYPE, negotiated.content_type), (header::VARY, VARY)];
+    let mut response = (headers, Body::new(chunks)).into_response();
+    if gzip {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP));
+    }
+    Ok(response)
 }
 
 async fn index(State(source): State<PageSource>) -> Result<Response, PageError> {

@@ -1,177 +1,176 @@
 //! Listening, and serving connections within limits.
 
 use std::{
-    future::Future,
+    fmt,
+    future::{Future, pending},
     io,
-    net::{SocketAddr, TcpListener as StdListener},
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use axum::Router;
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{sleep, timeout},
 };
-use tower_service::Service;
 
-use super::routes;
-use crate::export::page::PageSource;
+use super::{
+    connection::Connection,
+    discovery::Discovery,
+    health_routes,
+    listen::{BindError, Bound, SocketFile},
+    routes,
+    socket::{Listener, Stream},
+    web::Web,
+};
+use crate::{
+    config::value::endpoint::Listen,
+    export::{page::PageSource, prometheus::Form},
+};
 
 /// Connections served at once; further ones wait in the listen queue.
 pub(super) const MAX_CONNECTIONS: usize = 64;
 
-/// From a connection's beginning to the first request on it, head complete.
-const FIRST_REQUEST: Duration = Duration::from_secs(10);
-
-/// From a request to the end of its answer and the next request: longer than the usual scrape intervals, so that their
-/// connections are kept.
-const NEXT_REQUEST: Duration = Duration::from_secs(75);
+/// The same of the listener for health, where answers are short and few ask.
+const MAX_HEALTH_CONNECTIONS: usize = 16;
 
 /// How long open answers may take at shutdown.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Largest head of a request.
-const MAX_HEAD: usize = 16 << 10;
-
-/// Why the address cannot be listened on, and the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Another socket has it.
-    #[error(
-        "cannot listen on {0}: the address is already in use; stop what uses it, or choose another with --listen"
-    )]
-    InUse(SocketAddr),
-    /// A port below 1024, without the capability that it takes.
-    #[error(
-        "cannot listen on {0}: permission denied; \
-         choose a port above 1023 with --listen, or run with CAP_NET_BIND_SERVICE"
-    )]
-    Denied(SocketAddr),
-    /// No interface has it.
-    #[error("cannot listen on {0}: this host has no such address; choose another with --listen")]
-    NoSuchAddress(SocketAddr),
-    /// Anything else.
-    #[error("cannot listen on {0}: {1}")]
-    Other(SocketAddr, io::Error),
+/// Where and how pages are served.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is served.
+    pub listen: Listen,
+    /// Where `/healthz` and `/readyz` are served as well, to everyone.
+    pub health_listen: Option<Listen>,
+    /// Prometheus' web configuration file: TLS, passwords and a token for `listen`.
+    pub web_config: Option<PathBuf>,
+    /// `HOST:PORT` at which others reach `listen`, for `/http_sd`; without it, its address.
+    pub advertise: Option<String>,
+    /// What metrics look like, as far as scrapers have no say.
+    pub form: Form,
 }
 
-/// Listens on `address`. Before anything is attached, so that a taken port costs nothing.
+/// A server that listens, and does not yet answer.
+#[derive(Debug)]
+pub struct Server {
+    main: Bound,
+    health: Option<Bound>,
+    web: Web,
+    listen: Listen,
+    advertise: Option<String>,
+    form: Form,
+}
+
+/// Listens, as `options` say. Before anything is attached, so that a taken port costs nothing.
 ///
 /// # Errors
 /// [`BindError`].
-pub fn bind(address: SocketAddr) -> Result<StdListener, BindError> {
-    let listener =
-        StdListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listener.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse(address),
-        io::ErrorKind::PermissionDenied => BindError::Denied(address),
-        io::ErrorKind::AddrNotAvailable => BindError::NoSuchAddress(address),
-        _ => BindError::Other(address, error),
-    })
+pub fn bind(options: &Options) -> Result<Server, BindError> {
+    let web = Web::new(options.web_config.as_deref())?;
+    let main = Bound::new(&options.listen, "--listen")?;
+    let health = options.health_listen.as_ref().map(|place| Bound::new(place, "--health-listen")).transpose()?;
+    let listen = main.place().map_err(|error| BindError::Other(options.listen.clone(), error))?;
+    Ok(Server { main, health, web, listen, advertise: options.advertise.clone(), form: options.form })
 }
 
-/// Serves until `shutdown`, then lets open answers end for a moment.
-///
-/// # Errors
-/// If `listener` cannot be handed to the runtime.
-pub async fn serve(
-    listener: StdListener,
-    source: PageSource,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let router = routes(source);
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let (stream, permit) = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
-            () = &mut shutdown => break,
-        };
-        let connection = Connection { router: router.clone(), deadline: Arc::default(), began: Instant::now() };
-        connection.serve(stream, &graceful, permit);
-    }
-    drop(listener);
-    // Whoever does not take the answer in time does not get it.
-    let _ = timeout(GRACE, graceful.shutdown()).await;
-    Ok(())
-}
-
-/// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let permit = Arc::clone(room).acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
-            // Out of descriptors, or a connection that broke at once: neither ends the server, the former needs time.
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(Duration::from_millis(100)).await;
-            }
+/// What pages are served at, as people have it: `http://127.0.0.1:9440`, `https://…` or `unix:/PATH`.
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.listen, &self.web.current().tls) {
+            (Listen::Tcp(address), None) => write!(formatter, "http://{address}"),
+            (Listen::Tcp(address), Some(_)) => write!(formatter, "https://{address}"),
+            (place @ Listen::Unix(_), _) => place.fmt(formatter),
         }
     }
 }
 
-/// A connection with one rule for slow heads, slow readers and idleness: it is closed at a deadline that only a further
-/// request moves.
-#[derive(Clone)]
-struct Connection {
-    router: Router,
-    /// Milliseconds since `began`.
-    deadline: Arc<AtomicU64>,
-    began: Instant,
+impl Server {
+    /// Where pages are served: a port of 0 has become one.
+    #[must_use]
+    pub const fn listen(&self) -> &Listen {
+        &self.listen
+    }
+
+    /// Where health is served besides; a port of 0 has become one.
+    #[must_use]
+    pub fn health_listen(&self) -> Option<Listen> {
+        self.health.as_ref().and_then(|bound| bound.place().ok())
+    }
+
+    /// Serves until `shutdown`, then lets open answers end for a moment.
+    ///
+    /// # Errors
+    /// If a listener cannot be handed to the runtime.
+    pub async fn serve(self, source: PageSource, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let discovery = Discovery::new(self.advertise, self.listen);
+        let health = match self.health {
+            Some(bound) => {
+                let open = Web::new(None).map_err(io::Error::other)?;
+                Some(Door::new(bound, MAX_HEALTH_CONNECTIONS, health_routes(source.clone()), open)?)
+            }
+            None => None,
+        };
+        let main = Door::new(self.main, MAX_CONNECTIONS, routes(source, self.form, discovery), self.web)?;
+        let graceful = GracefulShutdown::new();
+        let health_serves = async {
+            match &health {
+                Some(door) => door.serve(&graceful).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = main.serve(&graceful) => {}
+            () = health_serves => {}
+            () = shutdown => {}
+        }
+        drop((main, health));
+        // Whoever does not take the answer in time does not get it.
+        let _ = timeout(GRACE, graceful.shutdown()).await;
+        Ok(())
+    }
 }
 
-impl Connection {
-    fn serve(self, stream: TcpStream, graceful: &GracefulShutdown, permit: Option<OwnedSemaphorePermit>) {
-        self.extend(FIRST_REQUEST);
-        let watch = self.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            self.extend(NEXT_REQUEST);
-            let mut router = self.router.clone();
-            Service::<Request<Body>>::call(&mut router, request.map(Body::new))
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            tokio::select! {
-                // An error is a client that went away or spoke no HTTP; nobody here can do anything about it.
-                ended = connection => drop(ended),
-                () = watch.passed() => {}
-            }
-            drop(permit);
-        });
+/// A listener, and what is behind it.
+struct Door {
+    listener: Listener,
+    room: Arc<Semaphore>,
+    router: Router,
+    web: Arc<Web>,
+    _file: Option<SocketFile>,
+}
+
+impl Door {
+    fn new(bound: Bound, room: usize, router: Router, web: Web) -> io::Result<Self> {
+        let Bound { socket, file } = bound;
+        let listener = Listener::new(socket)?;
+        Ok(Self { listener, room: Arc::new(Semaphore::new(room)), router, web: Arc::new(web), _file: file })
     }
 
-    fn extend(&self, by: Duration) {
-        let deadline = (self.began.elapsed() + by).as_millis();
-        self.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// Accepts and serves, without end.
+    async fn serve(&self, graceful: &GracefulShutdown) {
+        while let Some((stream, permit)) = self.accept().await {
+            let (router, web) = (self.router.clone(), Arc::clone(&self.web));
+            Connection::spawn(router, web, stream, graceful.watcher(), permit);
+        }
     }
 
-    /// Ends when the deadline has passed.
-    async fn passed(&self) {
+    /// The next connection, once there is room for it.
+    async fn accept(&self) -> Option<(Stream, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.room).acquire_owned().await.ok()?;
         loop {
-            let deadline = self.began + Duration::from_millis(self.deadline.load(Ordering::Relaxed));
-            if deadline <= Instant::now() {
-                return;
+            match self.listener.accept().await {
+                Ok(stream) => return Some((stream, permit)),
+                // Out of descriptors, or a connection that broke at once: neither ends the server, the former needs
+                // time.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(Duration::from_millis(100)).await;
+                }
             }
-            sleep_until(deadline).await;
         }
     }
 }

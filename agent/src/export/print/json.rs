@@ -47,6 +47,7 @@ impl JsonPrinter {
             object.moment(key, moment, wall);
         }
         transport(&mut object, exchange);
+        trace(&mut object, exchange);
         object.end()
     }
 
@@ -124,6 +125,15 @@ fn transport(object: &mut Object<'_>, exchange: &Exchange) {
     object.number("redtap.tcp.out_of_order_bytes", u64::from(transport.met.out_of_order));
     object.duration("redtap.connection.age", transport.age);
     object.number("redtap.connection.exchanges", exchange.index + 1);
+}
+
+/// The trace that the request named.
+fn trace(object: &mut Object<'_>, exchange: &Exchange) {
+    let Some((trace_id, span_id)) = exchange.trace.and_then(|carried| carried.ids) else { return };
+    object.key("trace_id");
+    object.display(trace_id);
+    object.key("parent_span_id");
+    object.display(span_id);
 }
 
 /// An object in the making. Keys are written as they are: all are ours.

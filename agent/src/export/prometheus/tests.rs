@@ -1,417 +1,332 @@
-//! Whole pages in both formats.
+//! Pages of all formats, of families told by hand.
 
-mod form;
-mod net;
+use opentelemetry::trace::{SpanId, TraceId};
+use prost::Message as _;
 
-use std::{sync::Arc, time::Duration};
-
-use redtap_ebpf::Stats;
-
-use super::*;
+use super::{message::MetricFamily, *};
 use crate::{
-    exchange::{Details, Exchange, Method, Outcome, Role, StreamEnd, StreamKind, Times},
-    export::{
-        agent::{AgentSnapshot, DropUnit, Dropped, Flows, Program, ProgramRun, Table},
-        process::ProcessStats,
-    },
-    identity::ServiceId,
-    red,
-    time::Nanos,
+    export::metrics::{Attributes, HistogramView, Point, Value},
+    red::{Bounds, Exemplar, Exponential, Histogram},
+    semconv::{self, Unit},
 };
 
-fn exchange() -> Exchange {
-    let at = |milliseconds: u64| Some(Nanos(milliseconds * 1_000_000));
-    Exchange {
-        cookie: 1,
-        index: 0,
-        role: Role::Server,
-        outcome: Outcome::Ok,
-        by_rst: false,
-        method: Some(Method::Get),
-        status: Some(200),
-        minor_version: 1,
-        request_body: Some(0),
-        response_body: Some(612),
-        partial: false,
-        stream: None,
-        times: Times {
-            request_first: at(100),
-            request_last: at(100),
-            picked_up: at(101),
-            response_first: at(103),
-            response_last: at(112),
-            acknowledged: at(113),
-        },
-        local: None,
-        peer: "192.0.2.1:8080".parse().ok(),
-        pid: 7,
-        details: Details::default(),
-        ..Exchange::default()
+const SECOND: u64 = 1_000_000_000;
+
+/// When everything in these tests began.
+const START: u64 = 1_720_000_000 * SECOND + 5_000_000;
+
+static BOUNDS: Bounds<3> = Bounds { upper: [SECOND / 200, SECOND, 10 * SECOND], unit: Unit::Seconds };
+
+fn exemplar(value: u64) -> Option<Exemplar> {
+    Some(Exemplar {
+        trace_id: TraceId::from(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128),
+        span_id: SpanId::from(0x00f0_67aa_0ba9_02b7_u64),
+        value,
+        at: START + SECOND + 1,
+    })
+}
+
+/// A page of a family of each kind, the values of its histogram kept in both ways.
+fn tell(sink: &mut dyn Sink) -> fmt::Result {
+    let none = Attributes::new();
+    let service = |name: &str| Attributes::of([(semconv::SERVICE_NAME, name.to_owned())]);
+    let shop = service("sh\"op\\\n");
+    sink.family(&semconv::BUILD, &mut |points| {
+        let attributes = shop.with(semconv::REASON, "x");
+        points.number(Point { attributes: &attributes, start: 0 }, Value::Integer(1))
+    })?;
+    sink.family(&semconv::TCP_BYTES, &mut |points| {
+        let attributes = shop.with(semconv::SERVER_PORT, 80_u16);
+        points.number(Point { attributes: &attributes, start: START }, Value::Integer(7))?;
+        points.number(Point { attributes: &service("other"), start: 0 }, Value::Float(0.5))
+    })?;
+    sink.family(&semconv::FLOWS, &mut |points| {
+        points.number(Point { attributes: &none, start: START }, Value::Integer(3))
+    })?;
+    sink.family(&semconv::HTTP_SERVER_REQUEST_DURATION, &mut |points| {
+        let (mut histogram, mut exponential) = (Histogram::<3>::default(), Exponential::default());
+        for value in [SECOND / 1_000, SECOND / 4, SECOND / 2, 20 * SECOND] {
+            histogram.observe(&BOUNDS, value);
+            exponential.observe(value as f64 / 1e9);
+        }
+        let exemplars = [None, exemplar(SECOND / 4), None, exemplar(20 * SECOND)];
+        let both = HistogramView::new(&BOUNDS, &histogram).with(Some(&exponential), &exemplars);
+        points.histogram(Point { attributes: &shop, start: START }, &both)?;
+        points.histogram(Point { attributes: &none, start: 0 }, &HistogramView::new(&BOUNDS, &histogram))
+    })
+}
+
+fn written(format: Format, form: Form) -> Vec<u8> {
+    let mut page = Vec::new();
+    with(format, form, &mut page, tell).unwrap();
+    page
+}
+
+fn text(format: Format, form: Form) -> String {
+    String::from_utf8(written(format, form)).unwrap()
+}
+
+fn families(native: Native) -> Vec<MetricFamily> {
+    let page = written(Format::Protobuf, Form { native, created: false });
+    let mut rest = &page[..];
+    let mut families = Vec::new();
+    while !rest.is_empty() {
+        families.push(MetricFamily::decode_length_delimited(&mut rest).unwrap());
     }
-}
-
-fn red(options: red::Options) -> red::Snapshot {
-    let mut registry = red::Registry::new(options);
-    registry.record(&exchange(), ServiceId(1));
-    registry.record(&Exchange { status: Some(500), outcome: Outcome::Error, ..exchange() }, ServiceId(1));
-    registry.record(&Exchange { method: Some(Method::Other), ..exchange() }, ServiceId(1));
-    registry.record(
-        &Exchange {
-            role: Role::Client,
-            status: None,
-            outcome: Outcome::Timeout,
-            response_body: None,
-            ..exchange()
-        },
-        ServiceId(2),
-    );
-    let details = Details { authority: b"Shop:81".into(), ..Details::default() };
-    registry.record(&Exchange { role: Role::Client, minor_version: 0, details, ..exchange() }, ServiceId(2));
-    registry.record(&Exchange { outcome: Outcome::Unobserved, ..exchange() }, ServiceId(2));
-    registry.stream_opened(StreamKind::WebSocket, Role::Server, ServiceId(1));
-    registry.stream_opened(StreamKind::WebSocket, Role::Server, ServiceId(1));
-    let end = StreamEnd {
-        cookie: 1,
-        role: Role::Server,
-        kind: StreamKind::WebSocket,
-        opened: Nanos(0),
-        closed: Nanos(1_500_000_000),
-        sent_by_client: 10,
-        sent_by_server: 20,
-        pid: 0,
-    };
-    registry.stream_closed(&end, ServiceId(1));
-    registry.snapshot(|service| Arc::from(["", "na\"me", "curl"][service.0 as usize]))
-}
-
-fn agent() -> AgentSnapshot {
-    AgentSnapshot {
-        kernel: Stats {
-            segments: [10, 12],
-            bytes: [1000, 1200],
-            shipped: 9,
-            body: 4,
-            duplicate: 1,
-            opaque: 5,
-            dropped: [3, 0, 0, 0, 0],
-            ..Stats::default()
-        },
-        parsed: 6,
-        opaque: 1,
-        pending: 2,
-        records: vec![("head", 7), ("mark", 2)],
-        late: 0,
-        flows: Flows { http: 2, undecided: 1, opaque: 3, stream: 1, tls: 2, dns: 1 },
-        opened: 9,
-        closed: 2,
-        evicted: 0,
-        dropped: vec![Dropped { unit: DropUnit::Exchange, reason: "queue_full", count: 1 }],
-        tables: vec![Table { name: "flows", entries: 7, limit: 131_072 }],
-        programs: vec![
-            Program {
-                name: "ingress".into(),
-                attached: true,
-                run: Some(ProgramRun { run_ns: 1_500, run_count: 3 }),
-            },
-            Program { name: "egress".into(), attached: false, run: None },
-        ],
-        process: Some(ProcessStats {
-            cpu: Duration::from_millis(1_250),
-            resident_bytes: 4096,
-            open_fds: 9,
-            started: Duration::from_millis(1_700_000_000_500),
-            uptime: Duration::ZERO,
-        }),
-    }
-}
-
-fn encode(page: Page, format: Format) -> Result<String, fmt::Error> {
-    let mut text = String::new();
-    write(page, format, &mut text)?;
-    Ok(text)
-}
-
-fn page() -> Page {
-    let options = red::Options { series_per_service: 2, series_total: 100, server_addresses: 100, timings: false };
-    Page { red: red(options), agent: agent(), ..Page::default() }
-}
-
-/// The page without the version of this build, and with one bucket in place of many.
-fn shortened(text: &str) -> String {
-    let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
-    let kept = text
-        .lines()
-        .filter(|line| !line.contains("_bucket{") || line.contains("le=\"0.01\"") || line.contains("+Inf"));
-    kept.collect::<Vec<_>>().join("\n")
+    families
 }
 
 #[test]
-fn text_format() {
-    insta::assert_snapshot!(shortened(&encode(page(), Format::Text).unwrap()), @r#"
+fn the_text_format() {
+    insta::assert_snapshot!(text(Format::Text, Form { native: Native::Instead, created: true }), @r#"
     # HELP redtap_build_info What this agent was built from
     # TYPE redtap_build_info gauge
-    redtap_build_info{version="VERSION"} 1
-    # HELP http_server_request_duration_seconds Duration of HTTP server requests
-    # TYPE http_server_request_duration_seconds histogram
-    http_server_request_duration_seconds_bucket{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1",le="0.01"} 0
-    http_server_request_duration_seconds_bucket{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1",le="+Inf"} 1
-    http_server_request_duration_seconds_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.012
-    http_server_request_duration_seconds_count{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 1
-    http_server_request_duration_seconds_bucket{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500",le="0.01"} 0
-    http_server_request_duration_seconds_bucket{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500",le="+Inf"} 1
-    http_server_request_duration_seconds_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500"} 0.012
-    http_server_request_duration_seconds_count{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500"} 1
-    http_server_request_duration_seconds_bucket{service_name="na\"me",otel_metric_overflow="true",le="0.01"} 0
-    http_server_request_duration_seconds_bucket{service_name="na\"me",otel_metric_overflow="true",le="+Inf"} 1
-    http_server_request_duration_seconds_sum{service_name="na\"me",otel_metric_overflow="true"} 0.012
-    http_server_request_duration_seconds_count{service_name="na\"me",otel_metric_overflow="true"} 1
-    # HELP http_client_request_duration_seconds Duration of HTTP client requests
-    # TYPE http_client_request_duration_seconds histogram
-    http_client_request_duration_seconds_bucket{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080",le="0.01"} 0
-    http_client_request_duration_seconds_bucket{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080",le="+Inf"} 1
-    http_client_request_duration_seconds_sum{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080"} 0.012
-    http_client_request_duration_seconds_count{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080"} 1
-    http_client_request_duration_seconds_bucket{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81",le="0.01"} 0
-    http_client_request_duration_seconds_bucket{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81",le="+Inf"} 1
-    http_client_request_duration_seconds_sum{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 0.012
-    http_client_request_duration_seconds_count{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 1
-    # HELP http_server_request_body_size_bytes Size of HTTP server request bodies on the wire
-    # TYPE http_server_request_body_size_bytes histogram
-    http_server_request_body_size_bytes_bucket{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1",le="+Inf"} 1
-    http_server_request_body_size_bytes_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0
-    http_server_request_body_size_bytes_count{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 1
-    http_server_request_body_size_bytes_bucket{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500",le="+Inf"} 1
-    http_server_request_body_size_bytes_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500"} 0
-    http_server_request_body_size_bytes_count{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500"} 1
-    http_server_request_body_size_bytes_bucket{service_name="na\"me",otel_metric_overflow="true",le="+Inf"} 1
-    http_server_request_body_size_bytes_sum{service_name="na\"me",otel_metric_overflow="true"} 0
-    http_server_request_body_size_bytes_count{service_name="na\"me",otel_metric_overflow="true"} 1
-    # HELP http_client_request_body_size_bytes Size of HTTP client request bodies on the wire
-    # TYPE http_client_request_body_size_bytes histogram
-    http_client_request_body_size_bytes_bucket{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080",le="+Inf"} 1
-    http_client_request_body_size_bytes_sum{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080"} 0
-    http_client_request_body_size_bytes_count{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080"} 1
-    http_client_request_body_size_bytes_bucket{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81",le="+Inf"} 1
-    http_client_request_body_size_bytes_sum{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 0
-    http_client_request_body_size_bytes_count{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 1
-    # HELP http_server_response_body_size_bytes Size of HTTP server response bodies on the wire
-    # TYPE http_server_response_body_size_bytes histogram
-    http_server_response_body_size_bytes_bucket{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1",le="+Inf"} 1
-    http_server_response_body_size_bytes_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 612
-    http_server_response_body_size_bytes_count{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 1
-    http_server_response_body_size_bytes_bucket{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500",le="+Inf"} 1
-    http_server_response_body_size_bytes_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500"} 612
-    http_server_response_body_size_bytes_count{service_name="na\"me",http_request_method="GET",http_response_status_code="500",url_scheme="http",network_protocol_version="1.1",error_type="500"} 1
-    http_server_response_body_size_bytes_bucket{service_name="na\"me",otel_metric_overflow="true",le="+Inf"} 1
-    http_server_response_body_size_bytes_sum{service_name="na\"me",otel_metric_overflow="true"} 612
-    http_server_response_body_size_bytes_count{service_name="na\"me",otel_metric_overflow="true"} 1
-    # HELP http_client_response_body_size_bytes Size of HTTP client response bodies on the wire
-    # TYPE http_client_response_body_size_bytes histogram
-    http_client_response_body_size_bytes_bucket{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81",le="+Inf"} 1
-    http_client_response_body_size_bytes_sum{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 612
-    http_client_response_body_size_bytes_count{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 1
-    # HELP redtap_streams_opened_total Connections that became streams: WebSocket, other upgrades, CONNECT tunnels, server-sent events
-    # TYPE redtap_streams_opened_total counter
-    redtap_streams_opened_total{service_name="na\"me",kind="websocket",role="server"} 2
-    # HELP redtap_streams_active Streams now open
-    # TYPE redtap_streams_active gauge
-    redtap_streams_active{service_name="na\"me",kind="websocket",role="server"} 1
-    # HELP redtap_streams_bytes_total Payload bytes of streams, counted when a stream ends
-    # TYPE redtap_streams_bytes_total counter
-    redtap_streams_bytes_total{service_name="na\"me",kind="websocket",role="server",direction="client_to_server"} 10
-    redtap_streams_bytes_total{service_name="na\"me",kind="websocket",role="server",direction="server_to_client"} 20
-    # HELP redtap_streams_duration_seconds Life of streams, counted when a stream ends
-    # TYPE redtap_streams_duration_seconds histogram
-    redtap_streams_duration_seconds_bucket{service_name="na\"me",kind="websocket",role="server",le="+Inf"} 1
-    redtap_streams_duration_seconds_sum{service_name="na\"me",kind="websocket",role="server"} 1.5
-    redtap_streams_duration_seconds_count{service_name="na\"me",kind="websocket",role="server"} 1
-    # HELP redtap_exchanges_total Requests seen, by how they ended; the unobserved ones are in no other metric
-    # TYPE redtap_exchanges_total counter
-    redtap_exchanges_total{protocol="http",role="server",outcome="ok"} 2
-    redtap_exchanges_total{protocol="http",role="server",outcome="error"} 1
-    redtap_exchanges_total{protocol="http",role="server",outcome="reset"} 0
-    redtap_exchanges_total{protocol="http",role="server",outcome="client_abort"} 0
-    redtap_exchanges_total{protocol="http",role="server",outcome="timeout"} 0
-    redtap_exchanges_total{protocol="http",role="server",outcome="unobserved"} 1
-    redtap_exchanges_total{protocol="http",role="client",outcome="ok"} 1
-    redtap_exchanges_total{protocol="http",role="client",outcome="error"} 0
-    redtap_exchanges_total{protocol="http",role="client",outcome="reset"} 0
-    redtap_exchanges_total{protocol="http",role="client",outcome="client_abort"} 0
-    redtap_exchanges_total{protocol="http",role="client",outcome="timeout"} 1
-    redtap_exchanges_total{protocol="http",role="client",outcome="unobserved"} 0
-    # HELP redtap_segments_total TCP segments with payload that passed a hook
-    # TYPE redtap_segments_total counter
-    redtap_segments_total{direction="ingress"} 10
-    redtap_segments_total{direction="egress"} 12
-    # HELP redtap_segment_bytes_total Payload bytes of those segments
-    # TYPE redtap_segment_bytes_total counter
-    redtap_segment_bytes_total{direction="ingress"} 1000
-    redtap_segment_bytes_total{direction="egress"} 1200
-    # HELP redtap_segments_accounted_total Segments by what became of them, those dropped apart
-    # TYPE redtap_segments_accounted_total counter
-    redtap_segments_accounted_total{as="parsed"} 6
-    redtap_segments_accounted_total{as="body"} 4
-    redtap_segments_accounted_total{as="duplicate"} 1
-    redtap_segments_accounted_total{as="opaque"} 6
-    # HELP redtap_segments_pending Segments on their way from the kernel through the agent
-    # TYPE redtap_segments_pending gauge
-    redtap_segments_pending 2
-    # HELP redtap_dropped_total What was lost to the agent, by what it was and why
-    # TYPE redtap_dropped_total counter
-    redtap_dropped_total{unit="segment",reason="ring_full"} 3
-    redtap_dropped_total{unit="segment",reason="flow_storage"} 0
-    redtap_dropped_total{unit="segment",reason="headers"} 0
-    redtap_dropped_total{unit="segment",reason="no_ring"} 0
-    redtap_dropped_total{unit="segment",reason="copy"} 0
-    redtap_dropped_total{unit="record",reason="ring_full"} 0
-    redtap_dropped_total{unit="event",reason="ring_full"} 0
-    redtap_dropped_total{unit="exchange",reason="queue_full"} 1
-    # HELP redtap_records_total Kernel records read, by kind
-    # TYPE redtap_records_total counter
-    redtap_records_total{kind="head"} 7
-    redtap_records_total{kind="mark"} 2
-    # HELP redtap_records_late_total Records that came after later ones of their flow had been handed on
-    # TYPE redtap_records_late_total counter
-    redtap_records_late_total 0
+    redtap_build_info{service_name="sh\"op\\\n",reason="x"} 1
+    # HELP redtap_tcp_bytes_total Distinct payload bytes of TCP connections, those open included
+    # TYPE redtap_tcp_bytes_total counter
+    redtap_tcp_bytes_total{service_name="sh\"op\\\n",server_port="80"} 7
+    redtap_tcp_bytes_total{service_name="other"} 0.5
     # HELP redtap_flows Connections now followed, by state
     # TYPE redtap_flows gauge
-    redtap_flows{state="http"} 2
-    redtap_flows{state="undecided"} 1
-    redtap_flows{state="opaque"} 3
-    redtap_flows{state="stream"} 1
-    redtap_flows{state="tls"} 2
-    redtap_flows{state="dns"} 1
-    # HELP redtap_flows_opened_total Connections that began to be followed
-    # TYPE redtap_flows_opened_total counter
-    redtap_flows_opened_total 9
-    # HELP redtap_flows_closed_total Followed connections that ended
-    # TYPE redtap_flows_closed_total counter
-    redtap_flows_closed_total 2
-    # HELP redtap_flows_evicted_total Connections given up because the table of flows was full
-    # TYPE redtap_flows_evicted_total counter
-    redtap_flows_evicted_total 0
-    # HELP redtap_series Attribute sets in the request and stream metrics, by kind
-    # TYPE redtap_series gauge
-    redtap_series{kind="request"} 4
-    redtap_series{kind="overflow"} 1
-    redtap_series{kind="stream"} 1
-    # HELP redtap_series_overflowed_total Measurements that went to an overflow series because the series budget was spent
-    # TYPE redtap_series_overflowed_total counter
-    redtap_series_overflowed_total 1
-    # HELP redtap_table_entries Entries of the agent's bounded tables
-    # TYPE redtap_table_entries gauge
-    redtap_table_entries{table="flows"} 7
-    redtap_table_entries{table="series"} 4
-    redtap_table_entries{table="server_addresses"} 2
-    # HELP redtap_table_limit How many entries a table may have
-    # TYPE redtap_table_limit gauge
-    redtap_table_limit{table="flows"} 131072
-    redtap_table_limit{table="series"} 100
-    redtap_table_limit{table="server_addresses"} 100
-    # HELP redtap_program_run_seconds_total CPU time of each eBPF program, as the kernel measures it
-    # TYPE redtap_program_run_seconds_total counter
-    redtap_program_run_seconds_total{program="ingress"} 0.0000015
-    # HELP redtap_program_runs_total Runs of each eBPF program, as the kernel counts them
-    # TYPE redtap_program_runs_total counter
-    redtap_program_runs_total{program="ingress"} 3
-    # HELP redtap_program_attached Whether each eBPF program is attached (1) or not (0)
-    # TYPE redtap_program_attached gauge
-    redtap_program_attached{program="ingress"} 1
-    redtap_program_attached{program="egress"} 0
-    # HELP process_cpu_seconds_total User and system CPU time of the agent
-    # TYPE process_cpu_seconds_total counter
-    process_cpu_seconds_total 1.25
-    # HELP process_resident_memory_bytes Resident memory of the agent
-    # TYPE process_resident_memory_bytes gauge
-    process_resident_memory_bytes 4096
-    # HELP process_open_fds Open file descriptors of the agent
-    # TYPE process_open_fds gauge
-    process_open_fds 9
-    # HELP process_start_time_seconds Start of the agent since the epoch
-    # TYPE process_start_time_seconds gauge
-    process_start_time_seconds 1700000000.5
+    redtap_flows 3
+    # HELP http_server_request_duration_seconds Duration of HTTP server requests
+    # TYPE http_server_request_duration_seconds histogram
+    http_server_request_duration_seconds_bucket{service_name="sh\"op\\\n",le="0.005"} 1
+    http_server_request_duration_seconds_bucket{service_name="sh\"op\\\n",le="1.0"} 3
+    http_server_request_duration_seconds_bucket{service_name="sh\"op\\\n",le="10.0"} 3
+    http_server_request_duration_seconds_bucket{service_name="sh\"op\\\n",le="+Inf"} 4
+    http_server_request_duration_seconds_sum{service_name="sh\"op\\\n"} 20.751
+    http_server_request_duration_seconds_count{service_name="sh\"op\\\n"} 4
+    http_server_request_duration_seconds_bucket{le="0.005"} 1
+    http_server_request_duration_seconds_bucket{le="1.0"} 3
+    http_server_request_duration_seconds_bucket{le="10.0"} 3
+    http_server_request_duration_seconds_bucket{le="+Inf"} 4
+    http_server_request_duration_seconds_sum 20.751
+    http_server_request_duration_seconds_count 4
     "#);
 }
 
 #[test]
-fn openmetrics_format() {
-    let text = shortened(&encode(page(), Format::OpenMetrics).unwrap());
-    let kept = ["redtap_build", "http_client_request_body_size", "redtap_streams_", "redtap_program_", "# EOF"];
-    let lines = text.lines().filter(|line| kept.iter().any(|kept| line.contains(kept)));
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+fn openmetrics() {
+    insta::assert_snapshot!(text(Format::OpenMetrics, Form { native: Native::Instead, created: true }), @r#"
     # HELP redtap_build What this agent was built from
     # TYPE redtap_build info
-    redtap_build_info{version="VERSION"} 1
-    # HELP http_client_request_body_size_bytes Size of HTTP client request bodies on the wire
-    # TYPE http_client_request_body_size_bytes histogram
-    # UNIT http_client_request_body_size_bytes bytes
-    http_client_request_body_size_bytes_sum{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080"} 0.0
-    http_client_request_body_size_bytes_count{service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080"} 1
-    http_client_request_body_size_bytes_bucket{le="+Inf",service_name="curl",http_request_method="GET",url_scheme="http",network_protocol_version="1.1",error_type="timeout",server_address="192.0.2.1",server_port="8080"} 1
-    http_client_request_body_size_bytes_sum{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 0.0
-    http_client_request_body_size_bytes_count{service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 1
-    http_client_request_body_size_bytes_bucket{le="+Inf",service_name="curl",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.0",server_address="shop",server_port="81"} 1
-    # HELP redtap_streams_opened Connections that became streams: WebSocket, other upgrades, CONNECT tunnels, server-sent events
-    # TYPE redtap_streams_opened counter
-    redtap_streams_opened_total{service_name="na\"me",kind="websocket",role="server"} 2
-    # HELP redtap_streams_active Streams now open
-    # TYPE redtap_streams_active gauge
-    redtap_streams_active{service_name="na\"me",kind="websocket",role="server"} 1
-    # HELP redtap_streams_bytes Payload bytes of streams, counted when a stream ends
-    # TYPE redtap_streams_bytes counter
-    # UNIT redtap_streams_bytes bytes
-    redtap_streams_bytes_total{service_name="na\"me",kind="websocket",role="server",direction="client_to_server"} 10
-    redtap_streams_bytes_total{service_name="na\"me",kind="websocket",role="server",direction="server_to_client"} 20
-    # HELP redtap_streams_duration_seconds Life of streams, counted when a stream ends
-    # TYPE redtap_streams_duration_seconds histogram
-    # UNIT redtap_streams_duration_seconds seconds
-    redtap_streams_duration_seconds_sum{service_name="na\"me",kind="websocket",role="server"} 1.5
-    redtap_streams_duration_seconds_count{service_name="na\"me",kind="websocket",role="server"} 1
-    redtap_streams_duration_seconds_bucket{le="+Inf",service_name="na\"me",kind="websocket",role="server"} 1
-    # HELP redtap_program_run_seconds CPU time of each eBPF program, as the kernel measures it
-    # TYPE redtap_program_run_seconds counter
-    # UNIT redtap_program_run_seconds seconds
-    redtap_program_run_seconds_total{program="ingress"} 0.0000015
-    # HELP redtap_program_runs Runs of each eBPF program, as the kernel counts them
-    # TYPE redtap_program_runs counter
-    redtap_program_runs_total{program="ingress"} 3
-    # HELP redtap_program_attached Whether each eBPF program is attached (1) or not (0)
-    # TYPE redtap_program_attached gauge
-    redtap_program_attached{program="ingress"} 1
-    redtap_program_attached{program="egress"} 0
+    redtap_build_info{service_name="sh\"op\\\n",reason="x"} 1
+    # HELP redtap_tcp_bytes Distinct payload bytes of TCP connections, those open included
+    # TYPE redtap_tcp_bytes counter
+    # UNIT redtap_tcp_bytes bytes
+    redtap_tcp_bytes_total{service_name="sh\"op\\\n",server_port="80"} 7
+    redtap_tcp_bytes_created{service_name="sh\"op\\\n",server_port="80"} 1720000000.005
+    redtap_tcp_bytes_total{service_name="other"} 0.5
+    # HELP redtap_flows Connections now followed, by state
+    # TYPE redtap_flows gauge
+    redtap_flows 3
+    # HELP http_server_request_duration_seconds Duration of HTTP server requests
+    # TYPE http_server_request_duration_seconds histogram
+    # UNIT http_server_request_duration_seconds seconds
+    http_server_request_duration_seconds_bucket{service_name="sh\"op\\\n",le="0.005"} 1
+    http_server_request_duration_seconds_bucket{service_name="sh\"op\\\n",le="1.0"} 3 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736",span_id="00f067aa0ba902b7"} 0.25 1720000001.005
+    http_server_request_duration_seconds_bucket{service_name="sh\"op\\\n",le="10.0"} 3
+    http_server_request_duration_seconds_bucket{service_name="sh\"op\\\n",le="+Inf"} 4 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736",span_id="00f067aa0ba902b7"} 20 1720000001.005
+    http_server_request_duration_seconds_sum{service_name="sh\"op\\\n"} 20.751
+    http_server_request_duration_seconds_count{service_name="sh\"op\\\n"} 4
+    http_server_request_duration_seconds_created{service_name="sh\"op\\\n"} 1720000000.005
+    http_server_request_duration_seconds_bucket{le="0.005"} 1
+    http_server_request_duration_seconds_bucket{le="1.0"} 3
+    http_server_request_duration_seconds_bucket{le="10.0"} 3
+    http_server_request_duration_seconds_bucket{le="+Inf"} 4
+    http_server_request_duration_seconds_sum 20.751
+    http_server_request_duration_seconds_count 4
     # EOF
     "#);
 }
 
 #[test]
-fn buckets_of_one_histogram_in_both_formats() {
-    let bucket = |format| {
-        let text = encode(page(), format).unwrap();
-        let lines = text.lines().filter(|line| line.starts_with("http_server_request_body_size_bytes_bucket"));
-        let bounds = lines
-            .take(13)
-            .map(|line| line.split("le=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned());
-        bounds.collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(bucket(Format::Text), bucket(Format::OpenMetrics));
-    insta::assert_snapshot!(bucket(Format::Text), @r#"0.0 256.0 1024.0 4096.0 16384.0 65536.0 262144.0 1048576.0 4194304.0 16777216.0 67108864.0 268435456.0 +Inf"#);
+fn created_lines_are_left_out_unless_asked_for() {
+    let (with, without) =
+        [true, false].map(|created| text(Format::OpenMetrics, Form { created, ..Form::default() })).into();
+    let kept: Vec<&str> = with.lines().filter(|line| !line.contains("_created")).collect();
+    assert_eq!(without.lines().collect::<Vec<_>>(), kept);
+    assert_eq!(with.lines().count() - kept.len(), 2);
 }
 
 #[test]
-fn timings_have_families_of_their_own() {
-    let options = red::Options { series_per_service: 9, series_total: 100, server_addresses: 100, timings: true };
-    let text = encode(Page { red: red(options), ..Page::default() }, Format::Text).unwrap();
-    let lines = text.lines().filter(|line| {
-        line.starts_with("redtap_http_server_") && line.contains("_sum{") && line.contains("\"200\"")
+fn messages() {
+    let families = families(Native::Off);
+    let heads = families.iter().map(|family| {
+        let unit = family.unit.as_deref().unwrap_or("-");
+        (family.name.as_deref().unwrap(), format!("{:?}", family.r#type()), unit, family.metric.len())
     });
-    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
-    redtap_http_server_queue_duration_seconds_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.001
-    redtap_http_server_queue_duration_seconds_sum{service_name="na\"me",http_request_method="_OTHER",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.001
-    redtap_http_server_time_to_first_byte_seconds_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.002
-    redtap_http_server_time_to_first_byte_seconds_sum{service_name="na\"me",http_request_method="_OTHER",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.002
-    redtap_http_server_transfer_duration_seconds_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.009
-    redtap_http_server_transfer_duration_seconds_sum{service_name="na\"me",http_request_method="_OTHER",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.009
-    redtap_http_server_ack_duration_seconds_sum{service_name="na\"me",http_request_method="GET",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.001
-    redtap_http_server_ack_duration_seconds_sum{service_name="na\"me",http_request_method="_OTHER",http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"} 0.001
-    "#);
+    assert_eq!(
+        heads.collect::<Vec<_>>(),
+        [
+            ("redtap_build_info", "Gauge".to_owned(), "-", 1),
+            ("redtap_tcp_bytes_total", "Counter".to_owned(), "bytes", 2),
+            ("redtap_flows", "Gauge".to_owned(), "-", 1),
+            ("http_server_request_duration_seconds", "Histogram".to_owned(), "seconds", 2),
+        ]
+    );
+    let counter = families[1].metric[0].counter.unwrap();
+    let start = counter.start.unwrap();
+    assert_eq!((counter.value, start.seconds, start.nanos), (Some(7.0), 1_720_000_000, 5_000_000));
+    assert_eq!(families[1].metric[1].counter.unwrap().start, None);
+    let labels = |metric: &message::Metric| {
+        let labels = metric.label.iter().map(|label| (label.name.clone().unwrap(), label.value.clone().unwrap()));
+        labels.collect::<Vec<_>>()
+    };
+    let shop = ("service_name".to_owned(), "sh\"op\\\n".to_owned());
+    assert_eq!(labels(&families[1].metric[0]), [shop.clone(), ("server_port".to_owned(), "80".to_owned())]);
+    assert_eq!(labels(&families[2].metric[0]), []);
+    assert_eq!(labels(&families[3].metric[0]), [shop]);
+    assert_eq!(families[2].metric[0].gauge.unwrap().value, Some(3.0));
+    assert_eq!(families[2].metric[0].counter, None);
+}
+
+#[test]
+fn histograms_have_the_buckets_that_are_asked_for() {
+    for (native, bounds, in_buckets, schema, exemplars) in
+        [(Native::Off, 4, 2, None, 0), (Native::Beside, 4, 2, Some(3), 0), (Native::Instead, 0, 0, Some(3), 2)]
+    {
+        let histograms = families(native).pop().unwrap().metric;
+        let [both, bounded] = &histograms[..] else { panic!("{histograms:?}") };
+        let both = both.histogram.as_ref().unwrap();
+        assert_eq!((both.sample_count, both.sample_sum), (Some(4), Some(20.751)), "{native:?}");
+        assert_eq!(both.start.map(|start| start.seconds), Some(1_720_000_000), "{native:?}");
+        assert_eq!(
+            (both.bucket.len(), both.schema, both.exemplars.len()),
+            (bounds, schema, exemplars),
+            "{native:?}"
+        );
+        let in_bounds = both.bucket.iter().filter_map(|bucket| bucket.exemplar.as_ref());
+        let all: Vec<_> = in_bounds.chain(&both.exemplars).collect();
+        assert_eq!(all.len(), in_buckets + exemplars, "{native:?}");
+        assert_eq!(all[0].label[0].value.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(all[0].label[1].value.as_deref(), Some("00f067aa0ba902b7"));
+        assert_eq!((all[0].value, all[0].timestamp.unwrap().nanos), (Some(0.25), 5_000_001));
+        let deltas: &[i64] = if schema.is_some() { &[1, 0, 0, 0] } else { &[] };
+        assert_eq!(both.positive_delta, deltas, "{native:?}");
+        let zero = (both.zero_threshold, both.zero_count);
+        let expected = schema.map(|_| (2_f64.powi(-128), 0)).unzip();
+        assert_eq!(zero, expected, "{native:?}");
+        let spans = both.positive_span.iter().map(|span| (span.offset.unwrap(), span.length.unwrap()));
+        // Of 0.001, 0.25, 0.5 and 20 seconds: ceil(log2(value) * 8).
+        let expected: &[_] = if schema.is_some() { &[(-79, 1), (62, 1), (7, 1), (42, 1)] } else { &[] };
+        assert_eq!(spans.collect::<Vec<_>>(), expected, "{native:?}");
+
+        // One that is kept in one way only has all its buckets, and is of the kind of the first.
+        let bounded = bounded.histogram.as_ref().unwrap();
+        let buckets =
+            bounded.bucket.iter().map(|bucket| (bucket.upper_bound.unwrap(), bucket.cumulative_count.unwrap()));
+        assert_eq!(
+            buckets.collect::<Vec<_>>(),
+            [(0.005, 1), (1.0, 3), (10.0, 3), (f64::INFINITY, 4)],
+            "{native:?}"
+        );
+        let rest = (bounded.schema, bounded.zero_count, bounded.positive_span.len(), bounded.exemplars.len());
+        let expected = if native == Native::Off { (None, None, 0, 0) } else { (Some(0), Some(4), 1, 0) };
+        assert_eq!((rest, bounded.start), (expected, None), "{native:?}");
+        assert!(bounded.bucket.iter().all(|bucket| bucket.exemplar.is_none()), "{native:?}");
+    }
+}
+
+/// Prometheus refuses a native histogram whose buckets do not add up, and its whole sample with it.
+#[test]
+fn native_buckets_that_do_not_add_up_are_left_out() {
+    let (mut histogram, mut exponential) = (Histogram::<3>::default(), Exponential::default());
+    histogram.observe(&BOUNDS, SECOND);
+    exponential.observe(1.0);
+    exponential.observe(0.0);
+    let view = HistogramView::new(&BOUNDS, &histogram).with(Some(&exponential), &[]);
+    assert!(native::of(&view).is_none());
+    histogram.observe(&BOUNDS, 0);
+    let view = HistogramView::new(&BOUNDS, &histogram).with(Some(&exponential), &[]);
+    assert!(native::of(&view).is_some());
+}
+
+/// The numbers of a page of messages as the lines of the text format.
+fn lines(families: &[MetricFamily]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for family in families {
+        let name = family.name.as_deref().unwrap();
+        for metric in &family.metric {
+            let labels = metric.label.iter().map(|label| {
+                let value = label
+                    .value
+                    .as_deref()
+                    .unwrap()
+                    .replace('\\', r"\\")
+                    .replace('"', r#"\""#)
+                    .replace('\n', r"\n");
+                format!("{}=\"{value}\"", label.name.as_deref().unwrap())
+            });
+            let labels: Vec<String> = labels.collect();
+            let mut line = |suffix: &str, le: Option<f64>, value: f64| {
+                let le = le.map(|le| {
+                    format!("le=\"{}\"", if le.is_finite() { text::bound(le) } else { "+Inf".to_owned() })
+                });
+                let labels: Vec<String> = labels.iter().cloned().chain(le).collect();
+                let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+                lines.push(format!("{name}{suffix}{labels} {value}"));
+            };
+            metric.counter.iter().for_each(|counter| line("", None, counter.value.unwrap()));
+            metric.gauge.iter().for_each(|gauge| line("", None, gauge.value.unwrap()));
+            if let Some(histogram) = &metric.histogram {
+                for bucket in &histogram.bucket {
+                    line("_bucket", bucket.upper_bound, bucket.cumulative_count.unwrap() as f64);
+                }
+                line("_sum", None, histogram.sample_sum.unwrap());
+                line("_count", None, histogram.sample_count.unwrap() as f64);
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn all_formats_have_the_same_samples() {
+    let samples = |page: String| -> Vec<String> {
+        let samples = page.lines().filter(|line| !line.starts_with('#'));
+        samples.map(|line| line.split(" # ").next().unwrap().to_owned()).collect()
+    };
+    let expected = samples(text(Format::Text, Form::default()));
+    assert_eq!(samples(text(Format::OpenMetrics, Form::default())), expected);
+    assert_eq!(lines(&families(Native::Beside)), expected);
+}
+
+/// Heads are written as they are.
+#[test]
+fn no_help_needs_escaping() {
+    for metric in semconv::METRICS {
+        assert!(!metric.help.is_empty() && !metric.help.contains(['\\', '"', '\n']), "{}", metric.help);
+    }
+}
+
+/// Takes so many bytes.
+struct Room(usize);
+
+impl Out for Room {
+    fn write(&mut self, bytes: &[u8]) -> fmt::Result {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_writing() {
+    for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
+        let all = written(format, Form::default()).len();
+        for (room, expected) in [(all, Ok(())), (all - 1, Err(fmt::Error)), (0, Err(fmt::Error))] {
+            assert_eq!(with(format, Form::default(), &mut Room(room), tell), expected, "{format:?} {room}");
+        }
+        // An endless page ends with its reader.
+        let endless = |sink: &mut dyn Sink| {
+            let attributes = Attributes::new();
+            loop {
+                sink.family(&semconv::FLOWS, &mut |points| {
+                    points.number(Point { attributes: &attributes, start: 0 }, Value::Integer(1))
+                })?;
+            }
+        };
+        assert_eq!(with(format, Form::default(), &mut Room(1 << 20), endless), Err(fmt::Error), "{format:?}");
+    }
 }

@@ -1,116 +1,242 @@
-//! The text format 0.0.4 (Prometheus, "Exposition formats").
-//!
-//! Unlike OpenMetrics: the type line of a counter has its `_total` and that of an info its `_info` (as a gauge), there is
-//! neither a unit line nor an end mark.
+//! What both text formats have in common: label sets, numbers, and the way to the reader in large pieces.
 
-use std::fmt::{self, Write};
+use std::{fmt, io::Write as _};
 
-use super::{
-    exposition::{Exposition, HistogramView, Samples, Value},
-    families,
-};
-use crate::{
-    export::page::Page,
-    semconv::{Kind, Metric},
-};
+use memchr::memchr3;
 
-/// Writes the page.
+use super::Out;
+use crate::export::metrics::{AttributeValue, Attributes, Value};
+
+/// Bytes gathered before they go out: one call and one copy for a hundred lines, all of it still in the first caches.
+pub const PIECE: usize = 16 << 10;
+
+/// Appends `name="value"` for each attribute, separated by commas; nothing for none.
+pub fn labels(attributes: &Attributes, text: &mut Vec<u8>) {
+    for (index, (attribute, value)) in attributes.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(attribute.label.as_bytes());
+        text.extend_from_slice(b"=\"");
+        match value {
+            AttributeValue::Static(value) => escaped(value.as_bytes(), text),
+            AttributeValue::Shared(value) => escaped(value.as_bytes(), text),
+            AttributeValue::Integer(value) => {
+                text.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes())
+            }
+            AttributeValue::Bool(value) => text.extend_from_slice(if *value { b"true" } else { b"false" }),
+        }
+        text.push(b'"');
+    }
+}
+
+/// Escapes what a quoted label value must not hold (both formats: `\`, `"` and line feed).
+fn escaped(value: &[u8], text: &mut Vec<u8>) {
+    let mut rest = value;
+    while let Some((plain, [special, after @ ..])) =
+        memchr3(b'\\', b'"', b'\n', rest).and_then(|at| rest.split_at_checked(at))
+    {
+        text.extend_from_slice(plain);
+        text.extend_from_slice(&[b'\\', if *special == b'\n' { b'n' } else { *special }]);
+        rest = after;
+    }
+    text.extend_from_slice(rest);
+}
+
+/// Appends a sample's value.
 ///
 /// # Errors
-/// Those of `out`.
-pub fn write(page: &Page, out: &mut impl Write) -> fmt::Result {
-    families::write(page, &mut Text(out))
-}
-
-struct Text<'a>(&'a mut dyn Write);
-
-impl Exposition for Text<'_> {
-    fn family(
-        &mut self,
-        metric: &Metric,
-        samples: &mut dyn FnMut(&mut dyn Samples) -> fmt::Result,
-    ) -> fmt::Result {
-        let name = metric.prometheus;
-        let (suffix, kind) = match metric.kind {
-            Kind::Counter => ("_total", "counter"),
-            Kind::Gauge => ("", "gauge"),
-            Kind::Histogram => ("", "histogram"),
-            Kind::Info => ("_info", "gauge"),
-        };
-        writeln!(self.0, "# HELP {name}{suffix} {}", metric.help)?;
-        writeln!(self.0, "# TYPE {name}{suffix} {kind}")?;
-        samples(&mut Family { out: self.0, line: String::new(), name, bounds: Vec::new() })
+/// None; writing to memory does not fail.
+pub fn value(value: Value, text: &mut Vec<u8>) -> fmt::Result {
+    match value {
+        Value::Integer(value) => integer(value, text),
+        Value::Float(value) => return float(value, text),
     }
+    Ok(())
 }
 
-struct Family<'a> {
-    out: &'a mut dyn Write,
-    line: String,
-    name: &'static str,
-    /// The bounds of the family's histograms as text, once the first is written.
-    bounds: Vec<String>,
+/// Appends a count.
+pub fn integer(value: u64, text: &mut Vec<u8>) {
+    text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-impl Family<'_> {
-    fn sample(&mut self, suffix: &str, labels: &str, bound: Option<&str>, value: Value) -> fmt::Result {
-        self.line.clear();
-        self.line.push_str(self.name);
-        self.line.push_str(suffix);
-        if !labels.is_empty() || bound.is_some() {
-            self.line.push('{');
-            self.line.push_str(labels);
-            if let Some(bound) = bound {
-                self.line.push_str(if labels.is_empty() { "le=\"" } else { ",le=\"" });
-                self.line.push_str(bound);
-                self.line.push('"');
+/// Appends a quantity, with as many digits as tell it from its neighbours.
+///
+/// # Errors
+/// As [`value`].
+pub fn float(value: f64, text: &mut Vec<u8>) -> fmt::Result {
+    match value {
+        f64::INFINITY => text.extend_from_slice(b"+Inf"),
+        f64::NEG_INFINITY => text.extend_from_slice(b"-Inf"),
+        _ => return write!(text, "{value}").map_err(|_| fmt::Error),
+    }
+    Ok(())
+}
+
+/// Appends a time given in nanoseconds since the epoch, as seconds with milliseconds (OpenMetrics 1.0, "Timestamps").
+pub fn seconds(nanoseconds: u64, text: &mut Vec<u8>) {
+    let milliseconds = nanoseconds / 1_000_000;
+    integer(milliseconds / 1_000, text);
+    // Three digits, whatever they are, after one that is left out.
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(1_000 + milliseconds % 1_000).get(1..).unwrap_or_default();
+    text.push(b'.');
+    text.extend_from_slice(digits.as_bytes());
+}
+
+/// Appends an id of a trace or a span in lower case hexadecimal.
+pub fn hexadecimal(id: &[u8], text: &mut Vec<u8>) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    /// Those of a trace, the longer of the two.
+    const MOST: usize = 32;
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
+    let mut digits = [0; MOST];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(id) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    text.extend_from_slice(digits.get(..2 * id.len()).unwrap_or(&digits));
+}
+
+/// A bound in canonical form (OpenMetrics 1.0, "Considerations: canonical numbers"): what Go's `%g` gives, and `.0` after
+/// what would look like an integer. Prometheus itself writes the bounds that it gets in messages like that, so that the
+/// label does not depend on the format.
+#[must_use]
+pub fn bound(upper: f64) -> String {
+    /// From which power of ten on `%g` uses an exponent.
+    const LARGE: i32 = 6;
+    /// To which power of ten it uses none.
+    const SMALL: i32 = -4;
+    let scientific = format!("{upper:e}");
+    let parts = scientific.split_once('e');
+    match parts.and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
+        Some((digits, exponent)) if !(SMALL..LARGE).contains(&exponent) => format!("{digits}e{exponent:+03}"),
+        _ => {
+            let mut plain = upper.to_string();
+            if !plain.contains('.') {
+                plain.push_str(".0");
             }
-            self.line.push('}');
+            plain
         }
-        self.line.push(' ');
-        match value {
-            Value::Integer(value) => self.line.push_str(itoa::Buffer::new().format(value)),
-            Value::Float(value) => write!(self.line, "{value}")?,
-        }
-        self.line.push('\n');
-        self.out.write_str(&self.line)
     }
 }
 
-impl Samples for Family<'_> {
-    fn counter(&mut self, labels: &str, value: Value) -> fmt::Result {
-        self.sample("_total", labels, None, value)
+/// Text on its way out.
+pub struct Pieces<'a> {
+    /// What has not gone out yet.
+    pub text: Vec<u8>,
+    out: &'a mut dyn Out,
+}
+
+impl<'a> Pieces<'a> {
+    /// Nothing yet.
+    pub fn new(out: &'a mut dyn Out) -> Self {
+        Self { text: Vec::with_capacity(2 * PIECE), out }
     }
 
-    fn gauge(&mut self, labels: &str, value: Value) -> fmt::Result {
-        self.sample("", labels, None, value)
+    /// Lets a piece go once there is enough for one.
+    ///
+    /// # Errors
+    /// Those of the reader's end.
+    pub fn flow(&mut self) -> fmt::Result {
+        if self.text.len() < PIECE { Ok(()) } else { self.flush() }
     }
 
-    fn info(&mut self, labels: &str) -> fmt::Result {
-        self.sample("_info", labels, None, Value::Integer(1))
-    }
-
-    fn histogram(&mut self, labels: &str, histogram: &HistogramView<'_>) -> fmt::Result {
-        let mut bounds = std::mem::take(&mut self.bounds);
-        if bounds.is_empty() {
-            bounds.extend(histogram.buckets().map(|(upper, _)| bound(upper)));
-        }
-        let mut below = 0;
-        for (bound, (_, count)) in bounds.iter().zip(histogram.buckets()) {
-            below += count;
-            self.sample("_bucket", labels, Some(bound), Value::Integer(below))?;
-        }
-        self.bounds = bounds;
-        self.sample("_bucket", labels, Some("+Inf"), Value::Integer(histogram.count))?;
-        self.sample("_sum", labels, None, Value::Float(histogram.sum))?;
-        self.sample("_count", labels, None, Value::Integer(histogram.count))
+    /// Lets go what there is.
+    ///
+    /// # Errors
+    /// As [`Pieces::flow`].
+    pub fn flush(&mut self) -> fmt::Result {
+        self.out.write(&self.text)?;
+        self.text.clear();
+        Ok(())
     }
 }
 
-/// A bound with a fraction and without an exponent, as OpenMetrics has it: the label must not differ between the formats.
-fn bound(upper: f64) -> String {
-    let mut text = upper.to_string();
-    if !text.contains('.') {
-        text.push_str(".0");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        red::{BODY_SIZE, DURATION, PART, STREAM_DURATION},
+        semconv,
+    };
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut text = Vec::new();
+        write(&mut text);
+        String::from_utf8(text).unwrap()
     }
-    text
+
+    #[test]
+    fn values_of_labels_are_escaped() {
+        for (value, expected) in [
+            ("plain", r#"table="plain""#),
+            ("", r#"table="""#),
+            ("a\"b\\c\nd", r#"table="a\"b\\c\nd""#),
+            ("\n", r#"table="\n""#),
+            ("\\", r#"table="\\""#),
+            ("ü{}=,\t", "table=\"ü{}=,\t\""),
+        ] {
+            let attributes = Attributes::of([(semconv::TABLE, value.to_owned())]);
+            assert_eq!(written(|text| labels(&attributes, text)), expected);
+        }
+    }
+
+    #[test]
+    fn labels_are_separated_by_commas() {
+        let mut attributes = Attributes::of([(semconv::UNIT, "a\n"), (semconv::REASON, "b")]);
+        attributes.push(semconv::SERVER_PORT, 8080_u16);
+        attributes.push(semconv::OTEL_METRIC_OVERFLOW, true);
+        let expected = r#"unit="a\n",reason="b",server_port="8080",otel_metric_overflow="true""#;
+        assert_eq!(written(|text| labels(&attributes, text)), expected);
+        assert_eq!(written(|text| labels(&Attributes::new(), text)), "");
+    }
+
+    #[test]
+    fn bounds_are_canonical() {
+        for (upper, expected) in [
+            (0.0, "0.0"),
+            (0.005, "0.005"),
+            (0.0001, "0.0001"),
+            (0.000_05, "5e-05"),
+            (0.000_012_5, "1.25e-05"),
+            (1.0, "1.0"),
+            (2.5, "2.5"),
+            (10.0, "10.0"),
+            (86_400.0, "86400.0"),
+            (262_144.0, "262144.0"),
+            (999_999.5, "999999.5"),
+            (1e6, "1e+06"),
+            (1_048_576.0, "1.048576e+06"),
+            (268_435_456.0, "2.68435456e+08"),
+            (1e100, "1e+100"),
+        ] {
+            assert_eq!(bound(upper), expected);
+        }
+    }
+
+    #[test]
+    fn bounds_read_as_what_they_are() {
+        let all = [&DURATION.upper[..], &BODY_SIZE.upper, &PART.upper, &STREAM_DURATION.upper].concat();
+        for upper in all {
+            for upper in [upper as f64, upper as f64 / 1e9] {
+                assert_eq!(bound(upper).parse(), Ok(upper));
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_formats() {
+        for (number, expected) in [
+            (Value::Integer(u64::MAX), "18446744073709551615"),
+            (Value::Float(0.1 + 0.2), "0.30000000000000004"),
+            (Value::Float(3.0), "3"),
+            (Value::Float(f64::NAN), "NaN"),
+            (Value::Float(f64::INFINITY), "+Inf"),
+            (Value::Float(f64::NEG_INFINITY), "-Inf"),
+        ] {
+            assert_eq!(written(|text| value(number, text).unwrap()), expected);
+        }
+        assert_eq!(written(|text| seconds(1_720_000_000_012_999_999, text)), "1720000000.012");
+        assert_eq!(written(|text| hexadecimal(&[0x4b, 0xf9, 0x00, 0xa0], text)), "4bf900a0");
+    }
 }

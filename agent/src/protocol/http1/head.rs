@@ -5,7 +5,7 @@
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use crate::protocol::Recognition;
+use crate::{protocol::Recognition, trace::context::Fields};
 
 /// The longest method token that is taken for one: RFC 9110 §9.1 sets no limit; WebDAV's longest is 15.
 const MAX_METHOD: usize = 32;
@@ -72,6 +72,15 @@ pub enum Parsed<'a> {
 /// Reads a head that begins at the first byte (after any empty lines).
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+    read(bytes, None)
+}
+
+/// The same, and gathers the fields that tell of traces and proxies.
+pub fn parse_with<'a>(bytes: &'a [u8], fields: &mut Fields<'a>) -> Parsed<'a> {
+    read(bytes, Some(fields))
+}
+
+fn read<'a>(bytes: &'a [u8], mut others: Option<&mut Fields<'a>>) -> Parsed<'a> {
     let skipped = leading_empty_lines(bytes);
     let rest = bytes.get(skipped..).unwrap_or_default();
     let mut lines = Lines { bytes: rest, at: 0 };
@@ -86,7 +95,7 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
             head.framing = lengths.framing();
             return Parsed::Whole(head, skipped + lines.at);
         }
-        field(line, &mut head, &mut lengths);
+        field(line, &mut head, &mut lengths, others.as_deref_mut());
     }
     Parsed::NeedMore
 }
@@ -95,6 +104,15 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
 /// made out. The framing is [`Framing::Unclear`] unless its fields are among what is there.
 #[must_use]
 pub fn parse_partial(bytes: &[u8]) -> Option<Head<'_>> {
+    read_partial(bytes, None)
+}
+
+/// The same, and gathers the fields that tell of traces and proxies.
+pub fn parse_partial_with<'a>(bytes: &'a [u8], fields: &mut Fields<'a>) -> Option<Head<'a>> {
+    read_partial(bytes, Some(fields))
+}
+
+fn read_partial<'a>(bytes: &'a [u8], mut others: Option<&mut Fields<'a>>) -> Option<Head<'a>> {
     let rest = bytes.get(leading_empty_lines(bytes)..)?;
     let mut lines = Lines { bytes: rest, at: 0 };
     let Some(first) = lines.next() else {
@@ -104,7 +122,7 @@ pub fn parse_partial(bytes: &[u8]) -> Option<Head<'_>> {
     let mut head = Head::new(start, minor);
     let mut lengths = Lengths::default();
     for line in lines {
-        field(line, &mut head, &mut lengths);
+        field(line, &mut head, &mut lengths, others.as_deref_mut());
     }
     head.framing = Framing::Unclear;
     Some(head)
@@ -338,7 +356,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// Reads one field line if it is one of those that matter; the length of the name tells most others off.
-fn field<'a>(line: &'a [u8], head: &mut Head<'a>, lengths: &mut Lengths) {
+fn field<'a>(line: &'a [u8], head: &mut Head<'a>, lengths: &mut Lengths, others: Option<&mut Fields<'a>>) {
     let Some(colon) = memchr(b':', line.get(..line.len().min(20)).unwrap_or_default()) else { return };
     let (Some(name), Some(value)) = (line.get(..colon), line.get(colon + 1..)) else { return };
     match name.len() {
@@ -354,6 +372,10 @@ fn field<'a>(line: &'a [u8], head: &mut Head<'a>, lengths: &mut Lengths) {
         }
         14 if name.eq_ignore_ascii_case(b"content-length") => lengths.content_length(value),
         17 if name.eq_ignore_ascii_case(b"transfer-encoding") => lengths.transfer_encoding(value),
-        _ => {}
+        _ => {
+            if let Some(others) = others {
+                others.add(name, value.trim_ascii());
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@
 
 mod chunked;
 mod connection;
+mod forwarded;
 mod head;
 
 #[cfg(test)]

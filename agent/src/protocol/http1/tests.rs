@@ -1,17 +1,20 @@
 //! HTTP/1 by cases: `agent/tests/cases/http1`, as each end of the connection sees them, however the bytes are cut
 //! into segments.
 
+use opentelemetry::trace::{SpanId, TraceId};
 use proptest::prelude::*;
 
 use super::{
+    Connection,
     chunked::{Chunks, Progress},
     head::{Framing, Parsed, StartLine, has_end, parse, recognise},
 };
 use crate::{
-    exchange::Role,
-    protocol::{Parse, Piece, Recognition},
+    exchange::{Details, Exchange, Role},
+    protocol::{Direction, Output, Parse, Parser as _, Piece, Recognition},
     testing::{Case, Cuts, HTTP1, Host, Setup, Wire, any_sizes, any_starts, deterministic, short},
     time::Nanos,
+    trace::context::{Carried, Propagators},
 };
 
 /// What is told otherwise than the cases say that hold for this capture, at both ends.
@@ -63,6 +66,56 @@ proptest! {
         let complaints = complaints(|case| !case.as_written, Setup::exhaustive, &Cuts::of(&sizes), starts);
         prop_assert!(complaints.is_empty(), "{}", complaints);
     }
+}
+
+/// What an exchange that begins with this head tells of its trace and its client.
+fn told_of(head: &str, mut output: Output) -> Box<Exchange> {
+    let mut connection = Connection::new(Direction::Rx, true);
+    let piece = |bytes| Piece { at: 1, bytes, first: Nanos(1), last: Nanos(1), ends_segment: true };
+    connection.parse(Direction::Rx, &piece(head.as_bytes()), &mut output);
+    if !head.ends_with("\r\n\r\n") {
+        connection.gap(Direction::Rx, &piece(head.as_bytes()), 9_000, &mut output);
+    }
+    connection.parse(Direction::Tx, &piece(b"HTTP/1.1 204 No Content\r\n\r\n"), &mut output);
+    output.finished.pop().unwrap_or_else(|| panic!("nothing told: {head:?}"))
+}
+
+#[test]
+fn a_request_tells_of_its_trace_and_its_client() {
+    const HEAD: &str = "GET / HTTP/1.1\r\nHost: h\r\nTraceparent:  00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03 \r\n\
+        User-Agent: a\r\ntracestate: a=1\r\nb3: 0\r\nTraceState: b=2, c=3\r\nForwarded: for=\"[2001:db8::1]:80\", for=10.0.0.1\r\n";
+    let ids = (TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c), SpanId::from(0xb7ad_6b71_6920_3331));
+    let of_parent = Some(Carried { ids: Some(ids), sampled: Some(true), random: true });
+    let of_b3 = Some(Carried { ids: None, sampled: Some(false), random: false });
+    let b3 = Propagators::parse("b3").unwrap();
+    let (whole, cut) = (format!("{HEAD}\r\n"), format!("{HEAD}X-Cut: her"));
+    for head in [&whole, &cut] {
+        for (output, trace, state, client) in [
+            (Output::new(true), of_parent, "a=1,b=2,c=3", "2001:db8::1"),
+            (Output::new(false), of_parent, "", ""),
+            (Output::new(true).with_propagators(b3), of_b3, "", "2001:db8::1"),
+            (Output::new(true).with_propagators(Propagators::NONE), None, "", "2001:db8::1"),
+        ] {
+            let told = told_of(head, output);
+            let details =
+                [&told.details.trace_state, &told.details.client].map(|text| String::from_utf8_lossy(text));
+            assert_eq!((told.trace, details), (trace, [state.into(), client.into()]), "{head}");
+        }
+    }
+    let told = told_of("GET / HTTP/1.1\r\nHost: h\r\n\r\n", Output::new(true));
+    assert_eq!((told.trace, told.details.kept_bytes() > 0), (None, true));
+}
+
+#[test]
+fn an_exchange_that_is_reused_tells_nothing_of_the_one_before() {
+    let mut output = Output::new(true);
+    let parent = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let head = format!("GET /a HTTP/1.1\r\n{parent}\r\ntracestate: a=1\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n");
+    let told = told_of(&head, Output::new(true));
+    assert!(told.trace.is_some() && !told.details.trace_state.is_empty() && !told.details.client.is_empty());
+    output.recycle(told);
+    let again = output.blank();
+    assert_eq!((again.trace, &again.details), (None, &Details::default()));
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     exchange::{Exchange, Outcome, Times},
     identity::ServiceId,
-    red::{Options, Registry},
+    red::{Extras, Options, Registry},
     time::Nanos,
 };
 
@@ -15,7 +15,8 @@ fn exchange(role: Role, status: u16, milliseconds: u64) -> Exchange {
 }
 
 fn red(series_total: usize) -> red::Snapshot {
-    let options = Options { series_per_service: 8, series_total, server_addresses: 8, timings: false };
+    let extras = Extras { exponential: false, parts: false };
+    let options = Options { series_per_service: 8, series_total, server_addresses: 8, extras };
     let mut registry = Registry::new(options);
     for (service, role, status, milliseconds) in [
         (1, Role::Server, 200, 5),
@@ -24,7 +25,7 @@ fn red(series_total: usize) -> red::Snapshot {
         (2, Role::Server, 200, 1),
         (1, Role::Client, 200, 80),
     ] {
-        registry.record(&exchange(role, status, milliseconds), ServiceId(service));
+        registry.record(&exchange(role, status, milliseconds), ServiceId(service), None);
     }
     // Two services of one name, and one of another.
     registry.snapshot(|_| "nginx".into())

@@ -5,6 +5,7 @@ use crate::{
     exchange::Exchange,
     protocol::{Appetite, Class, Detail, Direction, End, Output, Parse, Parser, Piece},
     time::Nanos,
+    trace::context::Fields,
 };
 
 impl Parser for Connection {
@@ -42,10 +43,11 @@ impl Parser for Connection {
             }
             Reading::Head => {
                 side.searched = 0;
-                match head::parse_partial(piece.bytes) {
+                let mut fields = Fields::default();
+                match head::parse_partial_with(piece.bytes, &mut fields) {
                     Some(found) if is_request => {
                         self.response_gives_way(output);
-                        self.request_begins(&found, piece, true, output);
+                        self.request_begins(&found, &fields, piece, true, output);
                         self.request.reading = Reading::Unframed;
                         self.request.sized = false;
                         // Others may follow it.

@@ -7,9 +7,11 @@ use crate::{
         Output, Parse, Piece, Recognition,
         http1::{
             chunked::Chunks,
+            forwarded,
             head::{self, Framing, Head, Parsed, StartLine},
         },
     },
+    trace::context::{self, Fields},
 };
 
 /// Requests in line whose strings are kept as they are. Of those behind them, at most [`MAX_STRING`] bytes of each
@@ -36,12 +38,13 @@ impl Connection {
             self.request.searched = piece.bytes.len();
             return Parse::NeedMore;
         }
-        match head::parse(piece.bytes) {
+        let mut fields = Fields::default();
+        match head::parse_with(piece.bytes, &mut fields) {
             Parsed::Whole(found, length) => {
                 self.request.searched = 0;
                 self.long_head |= length > LONG_HEAD;
                 self.response_gives_way(output);
-                self.request_begins(&found, piece, false, output);
+                self.request_begins(&found, &fields, piece, false, output);
                 let body = piece.at + length as u64;
                 self.request.body = body;
                 self.request.sized = true;
@@ -72,6 +75,7 @@ impl Connection {
     pub(super) fn request_begins(
         &mut self,
         found: &Head<'_>,
+        fields: &Fields<'_>,
         piece: &Piece<'_>,
         partial: bool,
         output: &mut Output,
@@ -89,7 +93,14 @@ impl Connection {
         let details = &mut exchange.details;
         let authority = authority(method, target).unwrap_or(found.host);
         details.authority.extend_from_slice(cut(authority, most));
+        if let Some((carried, state)) = context::parse(fields, output.propagators) {
+            exchange.trace = Some(carried);
+            if output.details {
+                state.append_to(&mut details.trace_state);
+            }
+        }
         if output.details {
+            details.client.extend_from_slice(forwarded::client(fields).unwrap_or_default());
             details.target.extend_from_slice(cut(target, most));
             details.user_agent.extend_from_slice(cut(found.user_agent, most));
             if method == Method::Other {

@@ -1,0 +1,213 @@
+//! The attributes of a span.
+
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+
+use crate::{
+    exchange::{Exchange, Method, Outcome, Role},
+    export::{otlp::config::Limits, redact, target::Target},
+    red::{Authority, DEFAULT_PORT},
+    semconv,
+    time::Nanos,
+};
+
+/// What is not TLS is this.
+const SCHEME: &str = "http";
+
+/// One attribute.
+pub(super) fn key_value(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
+
+/// The attributes of an exchange, within `limits`, and how many there was no room for. Those that the conventions require come
+/// first, our own last.
+pub(super) fn attributes(exchange: &Exchange, limits: Limits) -> (Vec<KeyValue>, u32) {
+    let mut list = List { attributes: Vec::with_capacity(limits.count.min(32)), dropped: 0, limits };
+    http(&mut list, exchange);
+    network(&mut list, exchange);
+    ours(&mut list, exchange);
+    (list.attributes, list.dropped)
+}
+
+/// The server as the client named it, or as the client found it.
+struct Server {
+    /// In lower case, an IPv6 address without brackets.
+    host: String,
+    /// Given, or that of the scheme.
+    port: u16,
+    /// Whether a URL has it.
+    shown: bool,
+}
+
+impl Server {
+    fn of(exchange: &Exchange) -> Option<Self> {
+        if let Some(named) = Authority::parse(&exchange.details.authority) {
+            let (host, shown) = (named.host.to_ascii_lowercase(), named.port.is_some());
+            return Some(Self { host, port: named.port_or_default(), shown });
+        }
+        let peer = exchange.peer.filter(|_| exchange.role == Role::Client)?;
+        let shown = peer.port() != DEFAULT_PORT;
+        Some(Self { host: peer.ip().to_canonical().to_string(), port: peer.port(), shown })
+    }
+
+    /// As the beginning of a URL.
+    fn origin(&self) -> String {
+        let mut url = if self.host.contains(':') {
+            format!("{SCHEME}://[{}]", self.host)
+        } else {
+            format!("{SCHEME}://{}", self.host)
+        };
+        if self.shown {
+            // Writing to a `String` cannot fail.
+            let _ = write!(url, ":{}", self.port);
+        }
+        url
+    }
+}
+
+fn http(list: &mut List, exchange: &Exchange) {
+    let details = &exchange.details;
+    if let Some(method) = exchange.method {
+        list.text(semconv::HTTP_REQUEST_METHOD.otel, method.as_str());
+        if method == Method::Other {
+            list.bytes(semconv::HTTP_REQUEST_METHOD_ORIGINAL.otel, &details.method);
+        }
+    }
+    let target = exchange.method.map_or_else(Target::default, |method| Target::parse(method, &details.target));
+    let query = target.query.map(|query| redact::query(query).collect::<Vec<_>>().concat());
+    let server = Server::of(exchange);
+    match exchange.role {
+        Role::Server => {
+            list.bytes(semconv::URL_PATH.otel, target.path.unwrap_or_default());
+            list.bytes(semconv::URL_QUERY.otel, query.as_deref().unwrap_or_default());
+        }
+        Role::Client => {
+            if let Some(server) = &server
+                && exchange.method.is_some()
+            {
+                let mut url = server.origin().into_bytes();
+                // The `*` of an OPTIONS is no path (RFC 9112 §3.2.4).
+                url.extend_from_slice(target.path.filter(|path| path.starts_with(b"/")).unwrap_or_default());
+                if let Some(query) = query {
+                    url.push(b'?');
+                    url.extend_from_slice(&query);
+                }
+                list.bytes(semconv::URL_FULL.otel, &url);
+            }
+        }
+    }
+    list.text(semconv::URL_SCHEME.otel, SCHEME);
+    if let Some(server) = server {
+        list.text(semconv::SERVER_ADDRESS.otel, server.host);
+        list.integer(semconv::SERVER_PORT.otel, server.port.into());
+    }
+    if let Some(status) = exchange.status {
+        list.integer(semconv::HTTP_RESPONSE_STATUS_CODE.otel, status.into());
+    }
+    if let Some(error) = exchange.error_type() {
+        list.text(semconv::ERROR_TYPE.otel, error.to_string());
+    }
+    if exchange.role == Role::Server {
+        if details.client.is_empty() {
+            list.socket(semconv::CLIENT_ADDRESS.otel, None, exchange.peer);
+        } else {
+            list.bytes(semconv::CLIENT_ADDRESS.otel, &details.client);
+        }
+    }
+    list.bytes(semconv::USER_AGENT_ORIGINAL.otel, &details.user_agent);
+    list.known_size(semconv::HTTP_REQUEST_BODY_SIZE.otel, exchange.request_body);
+    list.known_size(semconv::HTTP_RESPONSE_BODY_SIZE.otel, exchange.response_body);
+}
+
+fn network(list: &mut List, exchange: &Exchange) {
+    list.socket(semconv::NETWORK_PEER_ADDRESS.otel, Some(semconv::NETWORK_PEER_PORT.otel), exchange.peer);
+    list.socket(semconv::NETWORK_LOCAL_ADDRESS.otel, Some(semconv::NETWORK_LOCAL_PORT.otel), exchange.local);
+    if exchange.method.is_some() {
+        let version = if exchange.minor_version == 0 { "1.0" } else { "1.1" };
+        list.text(semconv::NETWORK_PROTOCOL_VERSION.otel, version);
+    }
+}
+
+/// The parts of the latency are those of the metrics of the same names.
+fn ours(list: &mut List, exchange: &Exchange) {
+    let (times, transport) = (&exchange.times, &exchange.transport);
+    list.text(semconv::OUTCOME.otel, exchange.outcome.as_str());
+    list.duration(semconv::QUEUE_DURATION.otel, between(times.request_first, times.picked_up));
+    list.duration(semconv::TTFB.otel, between(times.picked_up, times.response_first));
+    if matches!(exchange.outcome, Outcome::Ok | Outcome::Error) {
+        list.duration(semconv::TRANSFER_DURATION.otel, between(times.response_first, times.response_last));
+        list.duration(semconv::ACK_DURATION.otel, between(times.response_last, times.acknowledged));
+    }
+    list.duration(semconv::TCP_SRTT.otel, transport.round_trip);
+    list.integer(semconv::TCP_RETRANSMITS.otel, transport.met.retransmits.into());
+    list.integer(semconv::TCP_OUT_OF_ORDER.otel, transport.met.out_of_order.into());
+    list.duration(semconv::CONNECTION_AGE.otel, transport.age);
+    list.known_size(semconv::CONNECTION_EXCHANGES.otel, exchange.index.checked_add(1));
+    if exchange.partial {
+        list.push(semconv::HTTP_PARTIAL.otel, Value::BoolValue(true));
+    }
+}
+
+fn between(first: Option<Nanos>, last: Option<Nanos>) -> Option<Duration> {
+    Some(last?.since(first?))
+}
+
+/// Attributes in the making.
+struct List {
+    attributes: Vec<KeyValue>,
+    dropped: u32,
+    limits: Limits,
+}
+
+impl List {
+    fn push(&mut self, key: &str, value: Value) {
+        if self.attributes.len() < self.limits.count {
+            self.attributes.push(key_value(key, value));
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn text(&mut self, key: &str, value: impl Into<String>) {
+        let mut value = value.into();
+        if let Some(limit) = self.limits.length
+            && let Some((end, _)) = value.char_indices().nth(limit)
+        {
+            value.truncate(end);
+        }
+        self.push(key, Value::StringValue(value));
+    }
+
+    /// A text that was captured, if there is one; what is no UTF-8 in it becomes U+FFFD.
+    fn bytes(&mut self, key: &str, value: &[u8]) {
+        if !value.is_empty() {
+            self.text(key, String::from_utf8_lossy(value));
+        }
+    }
+
+    fn integer(&mut self, key: &str, value: i64) {
+        self.push(key, Value::IntValue(value));
+    }
+
+    fn known_size(&mut self, key: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.integer(key, i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// In seconds.
+    fn duration(&mut self, key: &str, value: Option<Duration>) {
+        if let Some(value) = value {
+            self.push(key, Value::DoubleValue(value.as_secs_f64()));
+        }
+    }
+
+    fn socket(&mut self, address: &str, port: Option<&str>, socket: Option<SocketAddr>) {
+        let Some(socket) = socket else { return };
+        self.text(address, socket.ip().to_canonical().to_string());
+        if let Some(port) = port {
+            self.integer(port, socket.port().into());
+        }
+    }
+}

@@ -368,6 +368,7 @@ impl Reader {
                 },
                 Dropped { unit: DropUnit::Record, reason: "dns_lost", count: kernel.messages_lost },
                 Dropped { unit: DropUnit::Event, reason: "datagrams_untold", count: kernel.datagrams_untold },
+                Dropped { unit: DropUnit::Span, reason: "own_export", count: pipeline.sinks.own_spans },
                 Dropped { unit: DropUnit::Span, reason: "traces_budget", count: pipeline.sinks.tracing.refused() },
             ],
             tables: vec![

@@ -69,6 +69,8 @@ pub struct Sinks {
     pub spans: Vec<Span>,
     /// Which exchanges those are.
     pub tracing: Spans,
+    /// Answers to the agent itself, which are none.
+    pub own_spans: u64,
     /// The present, as the records tell it.
     pub now: Nanos,
     /// DNS messages that could not be read.
@@ -99,6 +101,7 @@ impl Sinks {
             lines: Lines::default(),
             spans: Vec::new(),
             tracing: options.tracing,
+            own_spans: 0,
             now: Nanos(0),
             messages_malformed: 0,
             printer: options.printer,
@@ -254,7 +257,13 @@ impl Sinks {
 
 impl Sinks {
     /// Makes a span of an exchange, if it is sampled. Gives what ties its measurement to the trace.
-    fn trace(&mut self, exchange: &Exchange, service: ServiceId) -> Option<Exemplar> {
+    /// What a server answers to the agent itself is none, and counted: each export would be cause for another.
+    fn trace(&mut self, exchange: &Exchange, service: ServiceId, link: &Link<'_>) -> Option<Exemplar> {
+        let asked_by = link.other_end().map(|owner| owner.pid).filter(|_| exchange.role == Role::Server);
+        if self.own_pid != 0 && asked_by == Some(self.own_pid) {
+            self.own_spans += u64::from(self.tracing.exports());
+            return None;
+        }
         let decision = self.tracing.decide(exchange, service);
         let ids = decision.ids?;
         if decision.export {
@@ -278,7 +287,7 @@ impl Delivery for Sinks {
             return;
         }
         let service = self.service(exchange.pid, &link.owner.comm);
-        let exemplar = self.trace(exchange, service);
+        let exemplar = self.trace(exchange, service, link);
         self.registry.record(exchange, service, exemplar);
         if exchange.outcome != Outcome::Unobserved {
             self.request(exchange, service, link);

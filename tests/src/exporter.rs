@@ -58,8 +58,8 @@ impl Figures {
     }
 }
 
-/// Spans by OTLP: every exchange that was told of is queued, exported or counted as dropped. Gives the figures of the
-/// page where that is so.
+/// Spans by OTLP: every exchange that was told of, but what receivers answer to the agent, is queued, exported or counted as
+/// dropped. Gives the figures of the page where that is so.
 ///
 /// # Panics
 /// When there is no such page.
@@ -71,13 +71,14 @@ pub fn balanced(agent: &Agent) -> Figures {
         let all = scrape.count("redtap_exchanges_total", &[]);
         let unobserved = scrape.count("redtap_exchanges_total", &[("outcome", "unobserved")]);
         let figures = Figures::of(&scrape, "otlp_traces");
-        let is_balanced = all - unobserved == figures.handed();
-        last = Some((all, unobserved, figures.clone()));
+        let own = scrape.count("redtap_dropped_total", &[("unit", "span"), ("reason", "own_export")]);
+        let is_balanced = all - unobserved - own == figures.handed();
+        last = Some((all, unobserved, own, figures.clone()));
         is_balanced.then_some(figures)
     });
     found.unwrap_or_else(|| {
         panic!(
-            "the exporter's books do not close: exchanges, those unobserved, figures: {last:?}; {}",
+            "the exporter's books do not close: exchanges, those unobserved, answers to the agent, figures: {last:?}; {}",
             agent.log()
         )
     })

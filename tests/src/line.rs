@@ -106,6 +106,10 @@ pub struct Exchange {
     pub connection_age: Option<u64>,
     #[serde(rename = "redtap.connection.exchanges")]
     pub connection_exchanges: Option<u64>,
+    /// The trace that the request named.
+    pub trace_id: Option<String>,
+    /// The calling span.
+    pub parent_span_id: Option<String>,
 }
 
 /// The end of a stream; times in nanoseconds since the epoch, sizes in bytes.

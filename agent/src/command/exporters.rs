@@ -141,7 +141,7 @@ impl Exporters {
         for task in &tasks {
             task.stop.send_replace(true);
         }
-        let (done, finished) = std::sync::mpsc::channel();
+        let (done, finished) = std::sync::mpsc::sync_channel(1);
         self.runtime.spawn(async move {
             for task in tasks {
                 // A panic was told of already.

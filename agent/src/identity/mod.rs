@@ -98,7 +98,7 @@ struct Entry {
     start_ticks: u64,
     /// Time of the last exec told of; zero: none.
     exec_time: Nanos,
-    /// Path of the executable, once its service was asked for; empty: not known.
+    /// Path of the executable, or its name alone, once its service was asked for; empty: not known.
     executable: Arc<str>,
 }
 
@@ -173,7 +173,8 @@ impl Identities {
             Name::Described(process) => {
                 let service = self.services.intern(process.service_name());
                 if let Name::Described(process) = mem::replace(&mut entry.name, Name::Service(service)) {
-                    entry.executable = process.executable.to_string_lossy().into();
+                    let path = process.executable.to_string_lossy();
+                    entry.executable = if path.is_empty() { process.name.as_str().into() } else { path.into() };
                     self.hand_out(*process);
                 }
                 service
@@ -245,7 +246,7 @@ impl Identities {
         Arc::clone(self.services.name(service))
     }
 
-    /// The path of the executable of a process whose service was asked for; empty: not known.
+    /// The path of the executable of a process whose service was asked for, or its name alone; empty: not known.
     #[must_use]
     pub fn executable(&self, pid: u32) -> Arc<str> {
         self.processes.get(&pid).map(|entry| Arc::clone(&entry.executable)).unwrap_or_default()

@@ -29,7 +29,7 @@ pub struct Span {
     pub exchange: Exchange,
     /// `service.name`
     pub service: Arc<str>,
-    /// Path of the executable; empty: not known.
+    /// Path of the executable, or its name alone; empty: not known.
     pub executable: Arc<str>,
     /// To the wall clock, from the exchange's times.
     pub wall: WallOffset,

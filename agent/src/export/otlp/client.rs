@@ -150,15 +150,15 @@ impl Shutdown {
 /// The way to one server, by one of the protocols.
 #[derive(Clone, Debug)]
 enum Client {
-    Grpc(grpc::Client),
-    Http(http::Client),
+    Grpc(Box<grpc::Client>),
+    Http(Box<http::Client>),
 }
 
 impl Client {
     fn new(destination: &Destination) -> Result<Self, ClientError> {
         match destination.protocol {
-            Protocol::Grpc => grpc::Client::new(destination).map(Self::Grpc),
-            Protocol::HttpProtobuf | Protocol::HttpJson => http::Client::new(destination).map(Self::Http),
+            Protocol::Grpc => grpc::Client::new(destination).map(Box::new).map(Self::Grpc),
+            Protocol::HttpProtobuf | Protocol::HttpJson => http::Client::new(destination).map(Box::new).map(Self::Http),
         }
     }
 

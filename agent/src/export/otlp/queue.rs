@@ -66,7 +66,7 @@ impl<T> Sender<T> {
         if items.is_empty() {
             return;
         }
-        let chunk = items.drain(..).collect();
+        let chunk = std::mem::take(items);
         if let Err(error) = self.chunks.try_send(chunk) {
             self.exporter.release(admitted);
             let reason = match error {

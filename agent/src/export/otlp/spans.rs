@@ -117,6 +117,8 @@ impl Encoder {
         }
         if let Some(name) = owner.executable.rsplit('/').next().filter(|name| !name.is_empty()) {
             attributes.push(text(semconv::PROCESS_EXECUTABLE_NAME.otel, name));
+        }
+        if owner.executable.starts_with('/') {
             attributes.push(text(semconv::PROCESS_EXECUTABLE_PATH.otel, owner.executable));
         }
         let has = |attributes: &[KeyValue], key: &str| attributes.iter().any(|own| own.key == key);

@@ -86,7 +86,6 @@ impl Variables {
         self.number(name).map(Duration::from_millis)
     }
 
-    #[expect(clippy::unused_self, reason = "one of the readers of `of_signal`")]
     pub(super) fn path(&mut self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }

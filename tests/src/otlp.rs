@@ -145,13 +145,36 @@ pub fn points(file: &Path) -> Vec<Point> {
     points
 }
 
-/// The whole lines of a file; the last may be under way.
+/// The whole lines of a file; the last may be under way, and a Collector that was killed left one that never was.
 fn lines(file: &Path) -> Vec<Value> {
     let content = std::fs::read(file).unwrap_or_default();
     let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let lines = content[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let read = |line| serde_json::from_slice(line).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    lines.map(read).collect()
+    let read = |line: &[u8]| match serde_json::from_slice(line) {
+        Ok(value) => Some(value),
+        // Cut off, and the next line begins in its middle.
+        Err(error) if error.is_syntax() && is_cut(line) => whole_end(line),
+        Err(error) => panic!("{}: {error}", file.display()),
+    };
+    lines.filter_map(read).collect()
+}
+
+/// The beginning of each line that the Collector writes.
+const BEGINNINGS: [&[u8]; 2] = [b"{\"resourceSpans\":", b"{\"resourceMetrics\":"];
+
+/// Whether a line has another within.
+fn is_cut(line: &[u8]) -> bool {
+    last_beginning(line).is_some_and(|at| at > 0)
+}
+
+/// The line that begins within a line that was cut off.
+fn whole_end(line: &[u8]) -> Option<Value> {
+    serde_json::from_slice(&line[last_beginning(line)?..]).ok()
+}
+
+fn last_beginning(line: &[u8]) -> Option<usize> {
+    let starts = |beginning: &&[u8]| line.windows(beginning.len()).rposition(|window| window == *beginning);
+    BEGINNINGS.iter().filter_map(starts).max()
 }
 
 fn span(resource: &Attributes, scope: &str, value: &Value) -> Span {

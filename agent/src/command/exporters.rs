@@ -104,20 +104,20 @@ impl Exporters {
         if let Some(metrics) = otlp.config.metrics {
             exporters.start_metrics(metrics);
         }
-        exporters.configure(config);
+        exporters.configure(config, true);
         Ok((exporters, spans))
     }
 
-    /// Takes up what of a configuration can change while the agent runs. What was being sent by remote write is given a
-    /// moment to arrive.
-    pub fn configure(&mut self, config: &Config) {
-        if let Some(task) = self.remote_write.take() {
-            drop(task.stop);
-        }
-        match remote_write_options(config) {
-            Ok(Some(options)) => self.start_remote_write(options),
-            Ok(None) => {}
-            Err(reason) => tracing::error!(reason, "remote write is off"),
+    /// Takes up what of a configuration can change while the agent runs, remote write only if that `resends`. What it was
+    /// sending is given a moment to arrive.
+    pub fn configure(&mut self, config: &Config, resends: bool) {
+        if resends {
+            self.remote_write = None;
+            match remote_write_options(config) {
+                Ok(Some(options)) => self.start_remote_write(options),
+                Ok(None) => {}
+                Err(reason) => tracing::error!(reason, "remote write is off"),
+            }
         }
         self.outside.selection = Arc::new(config.attributes.clone());
         let tasks = [&self.traces, &self.metrics, &self.remote_write].into_iter().flatten();
@@ -125,19 +125,10 @@ impl Exporters {
         self.source.set_outside(self.outside.clone());
     }
 
-    /// Sends the metrics of this moment, which the source must still have, and what waits of them.
-    pub fn stop_metrics(&mut self) {
-        let tasks = [self.metrics.take(), self.remote_write.take()];
-        self.stop(tasks.into_iter().flatten().collect());
-    }
-
-    /// Sends the spans that wait, after the last was handed over.
-    pub fn stop_traces(mut self) {
-        let tasks = self.traces.take().into_iter().collect();
-        self.stop(tasks);
-    }
-
-    fn stop(&self, tasks: Vec<Task>) {
+    /// Sends the metrics of this moment, which the source must still have, and all that waits, as far as there is time.
+    pub fn stop(&mut self) {
+        let tasks = [self.traces.take(), self.metrics.take(), self.remote_write.take()];
+        let tasks: Vec<_> = tasks.into_iter().flatten().collect();
         for task in &tasks {
             task.stop.send_replace(true);
         }

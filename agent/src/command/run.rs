@@ -148,14 +148,12 @@ fn serve(
         .map_err(Error::io("start the runtime"))?;
     let mut running = Running { config: config.clone(), exporters: &mut exporters, orders: &orders, reload };
     let outside = runtime.block_on(outside(server, source, duration, &mut reader_ended, &mut running));
-    // The last metrics are those of all that was seen; the last spans come with the end of the reader.
+    // The last metrics and spans are those of all that was seen.
     orders.settle();
     wait_until(Duration::from_secs(1), || orders.has_settled() || reader.is_finished());
-    exporters.stop_metrics();
+    exporters.stop();
     orders.end();
-    let inside = reader.join();
-    exporters.stop_traces();
-    let inside = inside.map_err(|_| Error::Panicked)?;
+    let inside = reader.join().map_err(|_| Error::Panicked)?;
     if let Some((sender, thread)) = printed {
         drop(sender);
         // A reader of our output that does not read keeps its lines to itself, and does not keep us.
@@ -298,13 +296,14 @@ impl Running<'_> {
             let (setting, from, to) = (change.key, &change.from, &change.to);
             match change.live {
                 true => tracing::info!(setting, from, to, "SIGHUP: changed"),
-                false => tracing::warn!(setting, from, to, "SIGHUP: this takes effect at the next start"),
+                false => tracing::warn!(setting, from, to, "SIGHUP: this takes a restart"),
             }
         }
         if changes.iter().any(|change| change.live) {
             self.reload.filter.set(&config);
             self.orders.set_series_ttl(config.series_ttl);
-            self.exporters.configure(&config);
+            let resends = |key: &str| key.starts_with("remote_write_") || key == "external_labels";
+            self.exporters.configure(&config, changes.iter().any(|change| resends(change.key)));
         }
         self.config = config;
     }

@@ -107,3 +107,96 @@ fn together(metric: &Metric, a: Value, b: Value) -> Value {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        red::{DURATION, Histogram, SECOND},
+        semconv,
+    };
+
+    /// What a sink was told, as text.
+    #[derive(Default)]
+    struct Told(Vec<String>);
+
+    impl Sink for Told {
+        fn family(
+            &mut self,
+            _metric: &'static Metric,
+            points: &mut dyn FnMut(&mut dyn Points) -> fmt::Result,
+        ) -> fmt::Result {
+            points(self)
+        }
+    }
+
+    impl Points for Told {
+        fn number(&mut self, point: Point<'_>, value: Value) -> fmt::Result {
+            self.0.push(format!("{} {value:?} since {}", shown(point), point.start));
+            Ok(())
+        }
+
+        fn histogram(&mut self, point: Point<'_>, histogram: &HistogramView<'_>) -> fmt::Result {
+            let (bounds, above) = (histogram.buckets().count(), histogram.above().count);
+            let HistogramView { count, sum, .. } = histogram;
+            self.0.push(format!("{} {count} {sum} bounds {bounds} above {above}", shown(point)));
+            Ok(())
+        }
+    }
+
+    fn shown(point: Point<'_>) -> String {
+        let pairs = point.attributes.iter().map(|(attribute, value)| format!("{}={value}", attribute.label));
+        pairs.collect::<Vec<_>>().join(",")
+    }
+
+    fn attributes(service: &'static str, reason: &'static str) -> Attributes {
+        Attributes::of([(semconv::SERVICE_NAME, service), (semconv::REASON, reason)])
+    }
+
+    fn told(exclude: &str) -> Vec<String> {
+        let selection = Selection::parse("", exclude).unwrap();
+        let mut told = Told::default();
+        let mut sink = Selecting::new(&selection, &mut told);
+        let rows = [("a", "x", 1, 7), ("a", "y", 2, 5), ("b", "x", 4, 6)];
+        let counters = &mut |points: &mut dyn Points| {
+            rows.iter().try_for_each(|(service, reason, value, start)| {
+                let point = Point { attributes: &attributes(service, reason), start: *start };
+                points.number(point, Value::Integer(*value))
+            })
+        };
+        sink.family(&semconv::TCP_CONNECTIONS_CLOSED, counters).unwrap();
+        let mut histogram = Histogram::EMPTY;
+        histogram.observe(&DURATION, SECOND);
+        let view = HistogramView::new(&DURATION, &histogram);
+        let histograms = &mut |points: &mut dyn Points| {
+            rows.iter().try_for_each(|(service, reason, _, start)| {
+                points.histogram(Point { attributes: &attributes(service, reason), start: *start }, &view)
+            })
+        };
+        sink.family(&semconv::DNS_LOOKUP_DURATION, histograms).unwrap();
+        told.0
+    }
+
+    #[test]
+    fn what_is_alike_without_an_attribute_adds_up() {
+        let whole = [
+            "service_name=a,reason=x Integer(1) since 7",
+            "service_name=a,reason=y Integer(2) since 5",
+            "service_name=b,reason=x Integer(4) since 6",
+            "service_name=a,reason=x 1 1 bounds 14 above 0",
+            "service_name=a,reason=y 1 1 bounds 14 above 0",
+            "service_name=b,reason=x 1 1 bounds 14 above 0",
+        ];
+        assert_eq!(told(""), whole);
+        assert_eq!(
+            told("*:reason"),
+            [
+                "service_name=a Integer(3) since 5",
+                "service_name=b Integer(4) since 6",
+                "service_name=a 2 2 bounds 14 above 0",
+                "service_name=b 1 1 bounds 14 above 0",
+            ]
+        );
+        assert_eq!(told("dns.lookup.duration:reason,dns_*:service_name dns_*:le")[3..], [" 3 3 bounds 0 above 3"]);
+    }
+}

@@ -158,7 +158,9 @@ impl Client {
     fn new(destination: &Destination) -> Result<Self, ClientError> {
         match destination.protocol {
             Protocol::Grpc => grpc::Client::new(destination).map(Box::new).map(Self::Grpc),
-            Protocol::HttpProtobuf | Protocol::HttpJson => http::Client::new(destination).map(Box::new).map(Self::Http),
+            Protocol::HttpProtobuf | Protocol::HttpJson => {
+                http::Client::new(destination).map(Box::new).map(Self::Http)
+            }
         }
     }
 

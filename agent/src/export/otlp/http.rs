@@ -64,7 +64,24 @@ impl Client {
 }
 
 fn json<R: Export>(request: &R) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec(request).map_err(|error| Failure::Final { error: error.to_string() })
+    let text = serde_json::to_value(request).and_then(|mut value| {
+        strip(&mut value);
+        serde_json::to_vec(&value)
+    });
+    text.map_err(|error| Failure::Final { error: error.to_string() })
+}
+
+/// Leaves out what is not there: the Collector takes a number or nothing for one, but no `null` (the least and the
+/// largest of a histogram, among others).
+fn strip(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(strip);
+        }
+        serde_json::Value::Array(elements) => elements.iter_mut().for_each(strip),
+        _ => {}
+    }
 }
 
 /// The body and its `Content-Encoding`. Packing into memory cannot fail; if it does, the body goes as it is.

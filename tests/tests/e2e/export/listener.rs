@@ -117,7 +117,11 @@ fn certificates_and_passwords_are_read_again() {
     wait::until("the password to be asked for", || (curl(&["--cacert", &ca, &url]).0 == "401").then_some(()));
     // A broken one leaves the old in force, and is told.
     std::fs::write(&web, "basic_auth_user: {}\n").expect("a file");
-    agent.wait_for_log("basic_auth_user");
+    wait::until("the mistake to be told", || {
+        // Files are looked at when somebody asks.
+        assert_eq!(curl(&["--cacert", &ca, &url]).0, "401");
+        agent.log().contains("basic_auth_user").then_some(())
+    });
     assert_eq!(curl(&["--cacert", &ca, &url]).0, "401");
     assert_eq!(curl(&["--cacert", &ca, "--user", "prometheus:secret", &url]).0, "200");
 }

@@ -9,6 +9,7 @@ use redtap_tests::metrics::Scrape;
 use redtap_tests::otlp::{SERVER, Span};
 use redtap_tests::process::Place;
 use redtap_tests::servers::nginx;
+use redtap_tests::wait;
 
 /// Requests that carry a sampled context, and ones that carry an unsampled one; the rest carries none.
 const CARRIED: usize = 20;
@@ -114,7 +115,10 @@ fn check(turn: &Turn, collector: &Collector, case: &Case) {
         caller.get(&format!("{target}?n={number}"), fields);
     }
     agent.fence();
-    let scrape = agent.scrape();
+    let scrape = wait::until("all requests to be counted", || {
+        let scrape = agent.scrape();
+        (counted(&scrape) >= all()).then_some(scrape)
+    });
     // Flushed at the end, so that nothing is late.
     assert!(agent.stop().status.success(), "{what}");
     let spans = collector.until_spans(&what, |spans| Some(spans.to_vec()));
@@ -146,8 +150,15 @@ fn check(turn: &Turn, collector: &Collector, case: &Case) {
 
 /// Metrics are never sampled.
 fn assert_metrics_have_all(scrape: &Scrape, what: &str) {
-    let count = scrape.count("http_server_request_duration_seconds_count", &[("service_name", "nginx")]);
-    assert_eq!(count, u64::try_from(REQUESTS).expect("a small number"), "{what}");
+    assert_eq!(counted(scrape), all(), "{what}");
+}
+
+fn counted(scrape: &Scrape) -> u64 {
+    scrape.count("http_server_request_duration_seconds_count", &[("service_name", "nginx")])
+}
+
+fn all() -> u64 {
+    u64::try_from(REQUESTS).expect("a small number")
 }
 
 fn is_at(span: &Span, port: u16) -> bool {

@@ -119,9 +119,9 @@ fn assert_resource(what: &str, span: &Span) {
     assert_eq!(text("telemetry.distro.name"), "redtap", "{what}");
     let arch = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
     assert_eq!(text("host.arch"), arch, "{what}");
-    // A curl is gone before anybody looks.
-    if service == "nginx" || span.resource.contains_key("process.executable.name") {
-        assert_eq!(text("process.executable.name"), service, "{what}");
+    assert_eq!(text("process.executable.name"), service, "{what}");
+    // A curl may be gone before anybody looks.
+    if service == "nginx" || span.resource.contains_key("process.executable.path") {
         assert!(text("process.executable.path").ends_with(&format!("/{service}")), "{what}");
     }
     assert!(!text("telemetry.sdk.version").is_empty(), "{what}");

@@ -1,4 +1,4 @@
-//! What is exported, in which order, whatever the form: [`write`] walks a page and tells a [`Sink`] of
+//! What is exported, in which order, whatever the form: [`write()`] walks a page and tells a [`Sink`] of
 //! each family and its points.
 //!
 //! The forms are sinks: the Prometheus formats, OTLP, remote write, and the cost that `redtap cardinality` shows. All

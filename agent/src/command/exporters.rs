@@ -246,7 +246,6 @@ fn remote_write_options(config: &Config) -> Result<Option<remote_write::Options>
             ca: config.remote_write_ca.clone(),
             certificate: config.remote_write_certificate.clone(),
             key: config.remote_write_key.clone(),
-            ..TlsOptions::default()
         },
         queue_bytes: usize::try_from(config.remote_write_queue).unwrap_or(usize::MAX),
         external_labels: config.external_labels.clone(),

@@ -1,5 +1,6 @@
 //! The verbs of the command line.
 
+pub mod ask;
 pub mod cardinality;
 mod check;
 mod exporters;

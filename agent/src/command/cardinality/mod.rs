@@ -19,7 +19,8 @@ use std::{
 
 use clap::{Args, ValueHint};
 
-use self::{cost::Report, fetch::Endpoint, page::Page};
+use self::{cost::Report, page::Page};
+use super::ask::{self, Endpoint};
 
 /// Longest page that is read: a million series are a quarter of it.
 const LONGEST: u64 = 512 << 20;
@@ -30,7 +31,7 @@ pub struct Arguments {
     /// A page of metrics instead of a running agent's, as OpenMetrics or as Prometheus text; `-` is standard input
     #[arg(value_hint = ValueHint::FilePath, conflicts_with = "url")]
     pub file: Option<PathBuf>,
-    /// The agent's HTTP address, or unix:/PATH
+    /// The agent's HTTP address, or unix:/PATH; where TLS or a password guards it: curl … | redtap cardinality -
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9440", value_hint = ValueHint::Url)]
     pub url: String,
     /// Print a JSON document instead of tables
@@ -47,26 +48,9 @@ pub struct Arguments {
 /// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No address of an agent.
-    #[error("cannot use --url {url}: {reason}")]
-    Url {
-        /// As given, without user and password.
-        url: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// Nobody there.
-    #[error("cannot connect to {0}: {1}; is `redtap run` at work there?")]
-    Connect(String, io::Error),
-    /// No answer in time.
-    #[error("{0} did not answer within {seconds} seconds", seconds = fetch::PATIENCE.as_secs())]
-    Late(String),
-    /// The connection broke, or it speaks no HTTP.
-    #[error("{0} did not answer: {1}")]
-    Http(String, String),
-    /// The agent is there and has nothing to tell.
-    #[error("{0} answered with status {1}{hint}", hint = fetch::hint(*.1))]
-    Status(String, u16),
+    /// The agent does not tell.
+    #[error(transparent)]
+    Agent(#[from] ask::Error),
     /// A file, or standard output.
     #[error("cannot {0}: {1}")]
     Io(String, io::Error),
@@ -91,7 +75,7 @@ pub fn cardinality(arguments: &Arguments) -> Result<ExitCode, Error> {
             let endpoint = Endpoint::parse(&arguments.url)?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| Error::Io("start".to_owned(), error))?;
-            runtime.block_on(endpoint.fetch())?
+            runtime.block_on(fetch::fetch(&endpoint))?
         }
     };
     let page = Page::parse(&page)?;

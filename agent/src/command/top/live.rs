@@ -17,8 +17,8 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Arguments, Error, fetch::Endpoint, render, state::State};
-use crate::export::graph::services::Services;
+use super::{Arguments, Error, fetch::fetch, render, state::State};
+use crate::{command::ask::Endpoint, export::graph::services::Services};
 
 /// How long a key is waited for before looking whether the agent has answered.
 const TICK: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments, endpoint: Endpoint, runtime: Runtime) -> Resul
     }
     let mut state = State::new(endpoint.text(), arguments.sort, arguments.filter.clone());
     // An agent that was never there is no reason to take the screen.
-    state.looked(Ok(runtime.block_on(endpoint.fetch())?));
+    state.looked(Ok(runtime.block_on(fetch(&endpoint))?));
     let (sender, told) = sync_channel(1);
     let interval = arguments.interval;
     thread::Builder::new()
@@ -80,7 +80,7 @@ fn ask(runtime: &Runtime, endpoint: &Endpoint, interval: Duration, told: &SyncSe
         loop {
             let answer = async {
                 sleep(interval).await;
-                endpoint.fetch().await.map_err(|error| error.to_string())
+                fetch(endpoint).await.map_err(|error| error.to_string())
             };
             let message = tokio::select! {
                 answer = answer => Told::Answer(answer),

@@ -15,13 +15,15 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, ValueHint};
 
-use self::fetch::Endpoint;
-use crate::config::value;
+use crate::{
+    command::ask::{self, Endpoint},
+    config::value,
+};
 
 /// `redtap top`
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The agent's HTTP address
+    /// The agent's HTTP address, or unix:/PATH
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9440", value_hint = ValueHint::Url)]
     pub url: String,
     /// Time between two looks
@@ -86,26 +88,9 @@ impl Column {
 /// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No address of an agent.
-    #[error("cannot use --url {url}: {reason}")]
-    Url {
-        /// As given.
-        url: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// Nobody there.
-    #[error("cannot connect to {0}: {1}; is `redtap run` at work there?")]
-    Connect(String, std::io::Error),
-    /// No answer in time.
-    #[error("{0} did not answer within {seconds} seconds", seconds = fetch::PATIENCE.as_secs())]
-    Late(String),
-    /// The connection broke, or it speaks no HTTP.
-    #[error("{0} did not answer: {1}")]
-    Http(String, hyper::Error),
-    /// The agent is there and has nothing to tell.
-    #[error("{0} answered with status {1}: {2}")]
-    Status(String, u16, String),
+    /// The agent does not tell.
+    #[error(transparent)]
+    Agent(#[from] ask::Error),
     /// Something else is there.
     #[error("{0} is no redtap, or not of a version that knows this: {1}")]
     Foreign(String, String),

@@ -10,10 +10,11 @@ use tokio::{runtime::Runtime, time::sleep};
 
 use super::{
     Arguments, Error,
-    fetch::Endpoint,
+    fetch::fetch,
     model::{self, Row},
     text::{HEADINGS, cells},
 };
+use crate::command::ask::Endpoint;
 
 /// The document of `--once --json`.
 #[derive(Debug, Serialize)]
@@ -30,9 +31,9 @@ struct Document<'a> {
 /// Looks twice and prints.
 pub fn run(arguments: &Arguments, endpoint: &Endpoint, runtime: &Runtime) -> Result<(), Error> {
     let (before, now) = runtime.block_on(async {
-        let before = endpoint.fetch().await?;
+        let before = fetch(endpoint).await?;
         sleep(arguments.interval).await;
-        Ok::<_, Error>((before, endpoint.fetch().await?))
+        Ok::<_, Error>((before, fetch(endpoint).await?))
     })?;
     let mut rows = model::rows(Some(&before), &now);
     rows.retain(|row| model::is_shown(row, &arguments.filter));

@@ -154,7 +154,6 @@ impl Pki {
             ca: Some(self.path("ca.pem")),
             certificate: certificate.then(|| self.path("client.pem")),
             key: certificate.then(|| self.path("client.key")),
-            insecure_skip_verify: false,
         }
     }
 

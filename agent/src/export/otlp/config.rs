@@ -267,12 +267,8 @@ fn destination(variables: &mut Variables, signal: Signal) -> Option<Destination>
     });
     let timeout = variables.of_signal(signal, "TIMEOUT", Variables::milliseconds);
     let mut file = |suffix| variables.of_signal(signal, suffix, |variables, name| variables.path(name));
-    let tls = TlsOptions {
-        ca: file("CERTIFICATE"),
-        certificate: file("CLIENT_CERTIFICATE"),
-        key: file("CLIENT_KEY"),
-        insecure_skip_verify: false,
-    };
+    let tls =
+        TlsOptions { ca: file("CERTIFICATE"), certificate: file("CLIENT_CERTIFICATE"), key: file("CLIENT_KEY") };
     Some(Destination {
         signal,
         protocol,

@@ -110,12 +110,8 @@ fn every_variable_is_read_and_the_signals_own_first() {
     let destination = &traces.destination;
     assert_eq!((destination.protocol, destination.compression), (Protocol::HttpJson, Compression::Zstd));
     assert_eq!(destination.timeout, Duration::from_millis(2));
-    let tls = TlsOptions {
-        ca: Some("/ca".into()),
-        certificate: Some("/certificate".into()),
-        key: Some("/key".into()),
-        insecure_skip_verify: false,
-    };
+    let tls =
+        TlsOptions { ca: Some("/ca".into()), certificate: Some("/certificate".into()), key: Some("/key".into()) };
     assert_eq!(destination.tls, tls);
     assert_eq!((traces.delay, traces.export_timeout), (Duration::from_millis(3), Duration::from_millis(4)));
     assert_eq!((traces.max_batch, traces.max_queue), (5, 6));

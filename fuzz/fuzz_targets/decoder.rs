@@ -39,7 +39,7 @@ fn pipeline() -> Pipeline {
         }),
         names: 8,
         printer: None,
-        tracing: Spans::new(Sampler::AlwaysOn, true, 1),
+        tracing: Spans::new(Sampler::default(), true, 1),
         wall: WallOffset(0),
         own_pid: 0,
     };

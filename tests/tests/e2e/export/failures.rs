@@ -201,8 +201,15 @@ fn a_stranger_gets_nothing() {
             });
             let figures = failing.unwrap_or_else(|| panic!("{protocol}: no failure is told: {}", agent.log()));
             assert_eq!(figures.exported, 0, "{protocol}: {figures:?}");
-            let why = agent.log().to_ascii_lowercase();
-            assert!(why.contains("certificate"), "{protocol}: not said why: {why}");
+            // A server of TLS 1.3 that wants a certificate may have closed the connection before its alert is read.
+            let closes = matches!(security, Security::Mutual(_));
+            let said = wait::within(PATIENCE, || {
+                let why = agent.log().to_ascii_lowercase();
+                let is_cut =
+                    closes && ["broken pipe", "reset by peer", "closed"].iter().any(|part| why.contains(part));
+                (why.contains("certificate") || is_cut).then_some(())
+            });
+            assert!(said.is_some(), "{protocol}: not said why: {}", agent.log());
         }
         assert_eq!(collector.spans().len() + collector.points().len(), 0);
     }

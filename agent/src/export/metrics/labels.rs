@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::{AttributeValue, Attributes};
 use crate::{
     exchange::Role,
@@ -12,7 +14,7 @@ use crate::{
 
 /// Those of a series of requests.
 pub fn request(red: &red::Snapshot, series: &red::Series) -> Attributes {
-    let mut all = service(red.services.get(&series.service.unwrap_or(ServiceId::UNKNOWN)), series.service);
+    let mut all = service(&red.services, series.service);
     let Some(labels) = &series.labels else {
         all.push(semconv::OTEL_METRIC_OVERFLOW, true);
         return all;
@@ -47,7 +49,7 @@ fn version(minor: u8) -> AttributeValue {
 
 /// Those of a series of streams.
 pub fn stream(red: &red::Snapshot, series: &red::StreamSeries) -> Attributes {
-    let mut all = service(red.services.get(&series.service.unwrap_or(ServiceId::UNKNOWN)), series.service);
+    let mut all = service(&red.services, series.service);
     match series.labels {
         Some(kind) => all.push(semconv::KIND, kind.as_str()),
         None => all.push(semconv::OTEL_METRIC_OVERFLOW, true),
@@ -57,17 +59,14 @@ pub fn stream(red: &red::Snapshot, series: &red::StreamSeries) -> Attributes {
 }
 
 /// The attribute that all series of a service begin with.
-fn service(name: Option<&Arc<str>>, service: Option<ServiceId>) -> Attributes {
-    let mut all = Attributes::new();
-    if let Some(name) = name.filter(|_| service.is_some()) {
-        all.push(semconv::SERVICE_NAME, name);
-    }
-    all
+fn service(names: &HashMap<ServiceId, Arc<str>>, id: Option<ServiceId>) -> Attributes {
+    let name = id.and_then(|id| names.get(&id));
+    Attributes::of(name.map(|name| (semconv::SERVICE_NAME, name)))
 }
 
 /// What the series of connections begin with whose family says the role.
 pub fn of(net: &net::Snapshot, id: Option<ServiceId>) -> Attributes {
-    service(id.and_then(|id| net.services.get(&id)), id)
+    service(&net.services, id)
 }
 
 /// What those begin with whose family does not.

@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError},
+        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError},
     },
     thread,
     time::Duration,
@@ -177,6 +177,7 @@ impl Reader {
         if let Err(error) = setpriority_process(None, NICE) {
             tracing::debug!(%error, "the reader runs at the ordinary priority");
         }
+        self.pipeline.table.expect_existing(self.existing.is_some());
         self.tick(now);
         self.pages.set_ready();
         loop {
@@ -296,7 +297,12 @@ impl Reader {
 
     /// Enters the connections that were open before the agent, once they are known.
     fn take_existing(&mut self) {
-        let Some(pass) = self.existing.as_ref().and_then(|existing| existing.try_recv().ok()) else { return };
+        let Some(existing) = &self.existing else { return };
+        let pass = match existing.try_recv() {
+            Ok(pass) => pass,
+            Err(TryRecvError::Empty) => return,
+            Err(TryRecvError::Disconnected) => diag::Pass::default(),
+        };
         self.existing = None;
         for failure in &pass.failures {
             tracing::warn!(%failure, "not all connections that were open before could be listed");
@@ -308,6 +314,7 @@ impl Reader {
             self.pipeline.table.existing(socket.cookie, socket.local, socket.peer, socket.pid, role, now);
             entered += 1;
         }
+        self.pipeline.table.expect_existing(false);
         tracing::info!(connections = entered, namespaces = pass.namespaces, "connections open before the agent");
     }
 

@@ -9,11 +9,16 @@ use crate::time::Nanos;
 /// How long an end is remembered: a program that was interrupted between its clock and its ring is not longer.
 const MEMORY: Duration = Duration::from_secs(2);
 
+/// Ends remembered at most; the oldest are forgotten first.
+const LIMIT: usize = 65_536;
+
 /// When connections ended, lately.
 #[derive(Default)]
 pub struct Ended {
     moments: HashMap<u64, Nanos>,
     order: VecDeque<(Nanos, u64)>,
+    /// Nothing is forgotten for its age: who asks may have looked long ago.
+    pub is_kept: bool,
 }
 
 impl Ended {
@@ -21,6 +26,15 @@ impl Ended {
     pub fn note(&mut self, cookie: u64, moment: Nanos) {
         self.moments.insert(cookie, moment);
         self.order.push_back((moment, cookie));
+        if self.order.len() > LIMIT {
+            self.forget_oldest();
+        }
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has(&self, cookie: u64) -> bool {
+        self.moments.contains_key(&cookie)
     }
 
     /// Whether a record of this time is of a connection that has ended since.
@@ -31,16 +45,21 @@ impl Ended {
 
     /// Forgets those of long ago.
     pub fn expire(&mut self, now: Nanos) {
-        while let Some((moment, cookie)) = self.order.front()
-            && now.since(*moment) >= MEMORY
-        {
-            if self.moments.get(cookie) == Some(moment) {
-                self.moments.remove(cookie);
-            }
-            self.order.pop_front();
+        if self.is_kept {
+            return;
+        }
+        while self.order.front().is_some_and(|(moment, _)| now.since(*moment) >= MEMORY) {
+            self.forget_oldest();
         }
         if self.order.is_empty() {
             (self.moments, self.order) = (HashMap::new(), VecDeque::new());
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((moment, cookie)) = self.order.pop_front() else { return };
+        if self.moments.get(&cookie) == Some(&moment) {
+            self.moments.remove(&cookie);
         }
     }
 }
@@ -61,5 +80,20 @@ mod tests {
         assert!(ended.is_late(1, Nanos(150)));
         ended.expire(Nanos(200).plus(MEMORY));
         assert!(!ended.is_late(1, Nanos(150)));
+    }
+
+    #[test]
+    fn is_bounded_even_while_nothing_is_forgotten_for_its_age() {
+        let mut ended = Ended { is_kept: true, ..Ended::default() };
+        let ends = LIMIT as u64 + 10;
+        for cookie in 0..ends {
+            ended.note(cookie, Nanos(cookie));
+        }
+        ended.expire(Nanos(u64::MAX));
+        assert_eq!((ended.order.len(), ended.moments.len()), (LIMIT, LIMIT));
+        assert!(!ended.has(9) && ended.has(10) && ended.has(ends - 1));
+        ended.is_kept = false;
+        ended.expire(Nanos(u64::MAX));
+        assert!(!ended.has(ends - 1));
     }
 }

@@ -101,8 +101,14 @@ impl Table {
         }
     }
 
-    /// A connection that was open before the agent came; what the kernel has told of it meanwhile stands. `role` is
-    /// told by who listens, if anybody does.
+    /// Whether a list of connections that were open before the agent is being made: until it has been entered, no end of
+    /// a connection is forgotten, as the list may have it still.
+    pub const fn expect_existing(&mut self, expected: bool) {
+        self.ended.is_kept = expected;
+    }
+
+    /// A connection that was open before the agent came; what the kernel has told of it meanwhile stands, its end
+    /// above all. `role` is told by who listens, if anybody does.
     pub fn existing(
         &mut self,
         cookie: u64,
@@ -113,7 +119,7 @@ impl Table {
         now: Nanos,
     ) {
         if !self.flows.contains_key(&cookie) {
-            if self.flows.len() >= self.limits.flows {
+            if self.flows.len() >= self.limits.flows || self.ended.has(cookie) {
                 return;
             }
             self.counts.opened += 1;

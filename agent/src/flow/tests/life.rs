@@ -1,6 +1,6 @@
 //! How connections come and go in the table: early payload, ends that are not told, memory that is given back.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use redtap_ebpf::{Opened, Segment, tcp};
 
@@ -138,4 +138,33 @@ fn an_answer_waits_for_its_acknowledgement_but_not_for_long() {
     table.sweep(last.plus(Duration::from_secs(1)), &mut told);
     assert_eq!(told.lines(), ["GET / 200 resp=2"]);
     assert_eq!(told.exchanges[0].times.acknowledged, None);
+}
+
+#[test]
+fn a_list_of_connections_older_than_the_agent_does_not_bring_back_one_that_has_ended() {
+    let (mut table, mut told) = (table(), Told::default());
+    let mut wire = Wire::new(1000, 9000);
+    wire.send(Role::Client, GET, &mut Cuts::whole(), false);
+    wire.end(Role::Server, true);
+    wire.end(Role::Client, true);
+    table.expect_existing(true);
+    let mut end = Nanos(0);
+    for record in &Host::records(&wire, Setup::exhaustive(Role::Server)) {
+        take(&mut table, record, &mut told);
+        if let Record::Closed(closed) = record {
+            end = Nanos(closed.time);
+        }
+    }
+    let (_, _, opened, _) = early();
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let enter = |table: &mut Table, cookie| {
+        table.existing(cookie, address(80), address(4000), 7, Some(Role::Server), end.plus(Duration::from_secs(60)));
+        table.len()
+    };
+    table.expire(end.plus(Duration::from_secs(60)), &mut told);
+    assert_eq!(enter(&mut table, opened.cookie), 0, "it was listed a minute ago, and has ended since");
+    assert_eq!(enter(&mut table, opened.cookie + 1), 1);
+    table.expect_existing(false);
+    table.expire(end.plus(Duration::from_secs(60)), &mut told);
+    assert_eq!(enter(&mut table, opened.cookie), 2, "ends are forgotten once the list was entered");
 }

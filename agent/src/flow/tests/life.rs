@@ -158,7 +158,14 @@ fn a_list_of_connections_older_than_the_agent_does_not_bring_back_one_that_has_e
     let (_, _, opened, _) = early();
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let enter = |table: &mut Table, cookie| {
-        table.existing(cookie, address(80), address(4000), 7, Some(Role::Server), end.plus(Duration::from_secs(60)));
+        table.existing(
+            cookie,
+            address(80),
+            address(4000),
+            7,
+            Some(Role::Server),
+            end.plus(Duration::from_secs(60)),
+        );
         table.len()
     };
     table.expire(end.plus(Duration::from_secs(60)), &mut told);

@@ -101,6 +101,9 @@ unsafe fn observe<const EGRESS: bool>(skb: *mut __sk_buff) {
         let plan = if !EGRESS && (*sk).state == TCP_LISTEN {
             early(&passing)
         } else if let Some(flow) = flow_or_new(sk.cast()) {
+            if flow.mode & hint::IGNORED != 0 {
+                return count::<EGRESS>(len, Disposition::Opaque);
+            }
             with_payload::<EGRESS>(&passing, flow)
         } else {
             warn!(&SkBuffContext::new(skb), "no memory for a flow's state");

@@ -8,10 +8,13 @@ use core::{
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, bpf_sock},
     helpers::generated::{
-        bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes,
+        bpf_ktime_get_ns, bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+        bpf_skb_load_bytes,
     },
 };
-use redtap_ebpf::{Closed, Datagram, DropReason, Flow, Kind, Opened, Segment, WINDOW, flow::state, tcp};
+use redtap_ebpf::{
+    Cgroup, CgroupHead, Closed, Datagram, DropReason, Flow, Kind, Opened, Segment, WINDOW, flow::state, tcp,
+};
 
 use crate::maps::{HIGH_WATER, event_lost, ring, stats};
 
@@ -231,6 +234,28 @@ pub unsafe fn plain<T: Copy>(value: &T, wake: bool) {
             }
         }
         Err(_) => event_lost(),
+    }
+}
+
+/// Ships the record of a cgroup, whose path `read` copies to where it is told, or says that it cannot. It is too long for the
+/// stack.
+#[inline(always)]
+pub unsafe fn cgroup(id: u64, flags: u8, read: impl FnOnce(*mut u8) -> bool) {
+    let Ok((ring, record)) = reserve!(size_of::<Cgroup>() as u64) else { return event_lost() };
+    let cgroup = record.cast::<Cgroup>();
+    // SAFETY: the record has room for a `Cgroup`; `read` writes no more than a path.
+    unsafe {
+        let kind = Kind::Cgroup as u8;
+        copy_words(
+            addr_of_mut!((*cgroup).head),
+            &CgroupHead { kind, flags, reserved: [0; 6], id, time: bpf_ktime_get_ns() },
+        );
+        if read(addr_of_mut!((*cgroup).path).cast()) {
+            submit(ring, record, false);
+        } else {
+            bpf_ringbuf_discard(record, 0);
+            event_lost();
+        }
     }
 }
 

@@ -57,8 +57,10 @@ pub mod hint {
     pub const RX_BULK: u32 = 1 << 6;
     /// [`super::Hint::tx_bulk_at`] is meant.
     pub const TX_BULK: u32 = 1 << 7;
+    /// Nobody wants to know of the flow: nothing is looked at any more.
+    pub const IGNORED: u32 = 1 << 8;
     /// The bits that stay with the flow.
-    pub const STICKY: u32 = OPAQUE | STREAM | FULL | SINGLE;
+    pub const STICKY: u32 = OPAQUE | STREAM | FULL | SINGLE | IGNORED;
 }
 
 /// What user space has learnt of a flow, told to the kernel under the socket's cookie.

@@ -16,7 +16,8 @@ pub mod udp;
 pub use direction::{Direction, Fresh, MARK_LEN, Ship};
 pub use flow::{Flow, Hint, hint};
 pub use record::{
-    Closed, Datagram, Exec, Exit, Kind, Opened, Owner, Role, Segment, Totals, closed, datagram, segment,
+    Cgroup, CgroupHead, Closed, Datagram, Exec, Exit, Kind, Opened, Owner, Role, Segment, Totals, cgroup, closed,
+    datagram, segment,
 };
 pub use stats::{Disposition, DropReason, Stats};
 pub use udp::{UdpCounts, UdpKey};

@@ -6,6 +6,7 @@
 #![no_main]
 
 mod cgroup_connect;
+mod cgroup_made;
 mod cgroup_skb;
 mod datagrams;
 mod emit;

@@ -93,6 +93,23 @@ pub static PICKUP_BY_MAP: Global<u8> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static SKC_COOKIE_OFFSET: Global<u32> = Global::new(0);
 
+/// Offset of `root` in `struct cgroup`, from the kernel's BTF. Set at load, as those that follow; without them the programs
+/// that read them are not attached.
+#[unsafe(no_mangle)]
+pub static CGROUP_ROOT_OFFSET: Global<u32> = Global::new(0);
+
+/// Offset of `hierarchy_id` in `struct cgroup_root`.
+#[unsafe(no_mangle)]
+pub static HIERARCHY_ID_OFFSET: Global<u32> = Global::new(0);
+
+/// Offset of `kn` in `struct cgroup`.
+#[unsafe(no_mangle)]
+pub static CGROUP_KN_OFFSET: Global<u32> = Global::new(0);
+
+/// Offset of `id` in `struct kernfs_node`.
+#[unsafe(no_mangle)]
+pub static KERNFS_ID_OFFSET: Global<u32> = Global::new(0);
+
 /// This CPU's counters.
 #[inline(always)]
 pub fn stats() -> Option<&'static mut Stats> {

@@ -20,6 +20,8 @@ pub enum Kind {
     Datagram = 6,
     /// [`Owner`].
     Owner = 7,
+    /// [`Cgroup`].
+    Cgroup = 8,
 }
 
 /// Which end opened the connection.
@@ -288,6 +290,40 @@ layout! {
         pub pid: u32,
         /// The socket's cookie.
         pub cookie: u64,
+        /// When.
+        pub time: u64,
+    } = 24
+}
+
+/// Of the records of cgroups.
+pub mod cgroup {
+    /// Bit of [`CgroupHead::flags`](super::CgroupHead::flags): it was removed; made otherwise.
+    pub const REMOVED: u8 = 0x01;
+    /// Bytes of a path, its NUL included; a longer one is cut.
+    pub const PATH_LEN: usize = 488;
+}
+
+layout! {
+    /// A cgroup of the version 2 hierarchy came or went (raw tracepoints `cgroup_mkdir`, `cgroup_rmdir`).
+    pub struct Cgroup {
+        /// What is before its path.
+        pub head: CgroupHead,
+        /// Its path from the hierarchy's root, ended by NUL.
+        pub path: [u8; cgroup::PATH_LEN],
+    } = 512
+}
+
+layout! {
+    /// The beginning of [`Cgroup`].
+    pub struct CgroupHead {
+        /// [`Kind::Cgroup`].
+        pub kind: u8,
+        /// Bits of the module `cgroup`.
+        pub flags: u8,
+        /// Zero.
+        pub reserved: [u8; 6],
+        /// Its id.
+        pub id: u64,
         /// When.
         pub time: u64,
     } = 24

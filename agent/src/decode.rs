@@ -2,8 +2,10 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use redtap_ebpf::{Closed, Datagram, Exec, Exit, Kind, Opened, Owner, Segment};
+use redtap_ebpf::{CgroupHead, Closed, Datagram, Exec, Exit, Kind, Opened, Owner, Segment, cgroup};
 use zerocopy::FromBytes;
+
+use crate::time::Nanos;
 
 /// A record, typed.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +22,23 @@ pub enum Event<'a> {
     Exit(Exit),
     /// A process uses a UDP socket.
     Owner(Owner),
+    /// A cgroup came or went.
+    Cgroup(CgroupChange<'a>),
     /// A datagram to or from a name server: the header and the captured bytes.
     Datagram(Datagram, &'a [u8]),
+}
+
+/// A cgroup that came or went: [`redtap_ebpf::Cgroup`] without what is behind its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CgroupChange<'a> {
+    /// It was removed.
+    pub is_removed: bool,
+    /// Its id.
+    pub id: u64,
+    /// When.
+    pub time: Nanos,
+    /// Its path from the hierarchy's root.
+    pub path: &'a [u8],
 }
 
 /// Why a record could not be read.
@@ -50,6 +67,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
     const EXIT: u8 = Kind::Exit as u8;
     const DATAGRAM: u8 = Kind::Datagram as u8;
     const OWNER: u8 = Kind::Owner as u8;
+    const CGROUP: u8 = Kind::Cgroup as u8;
     match bytes.first() {
         Some(&SEGMENT) => {
             let (segment, rest) = read::<Segment>(bytes)?;
@@ -65,6 +83,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         Some(&EXEC) => Ok(Event::Exec(read::<Exec>(bytes)?.0)),
         Some(&EXIT) => Ok(Event::Exit(read::<Exit>(bytes)?.0)),
         Some(&OWNER) => Ok(Event::Owner(read::<Owner>(bytes)?.0)),
+        Some(&CGROUP) => cgroup_change(bytes),
         Some(&DATAGRAM) => {
             let (datagram, rest) = read::<Datagram>(bytes)?;
             let payload = rest.get(..usize::from(datagram.captured)).ok_or(DecodeError::Truncated)?;
@@ -73,6 +92,14 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         Some(&kind) => Err(DecodeError::UnknownKind(kind)),
         None => Err(DecodeError::Truncated),
     }
+}
+
+fn cgroup_change(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
+    let (head, path) = read::<CgroupHead>(bytes)?;
+    let path = path.get(..cgroup::PATH_LEN).ok_or(DecodeError::Truncated)?;
+    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
+    let is_removed = head.flags & cgroup::REMOVED != 0;
+    Ok(Event::Cgroup(CgroupChange { is_removed, id: head.id, time: Nanos(head.time), path }))
 }
 
 /// The moment of a record, without decoding the rest; `None` for what is no record. Every kind carries its time

@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod reader;
 pub mod record;
 pub mod red;
+pub mod route;
 pub mod semconv;
 pub mod series;
 pub mod sinks;

@@ -12,13 +12,14 @@ use crate::{
     identity::{Identities, ServiceId},
     net::{self, Want},
     red,
+    route::Routes,
     sinks::Sinks,
     time::{Nanos, WallOffset},
     trace::Spans,
 };
 
 /// Records by kind, in the order of their label values.
-const KINDS: [&str; 7] = ["segment", "opened", "closed", "exec", "exit", "datagram", "owner"];
+const KINDS: [&str; 8] = ["segment", "opened", "closed", "exec", "exit", "datagram", "owner", "cgroup"];
 
 /// What the kernel is to be told of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Options {
     pub net: net::Registry,
     /// Names of addresses at most.
     pub names: usize,
+    /// Templates of paths.
+    pub routes: Routes,
     /// Prints each exchange.
     pub printer: Option<Printer>,
     /// Which exchanges become spans.
@@ -111,6 +114,13 @@ impl Pipeline {
                 self.kinds[6] += 1;
                 sinks.owners.learn(owner.cookie, owner.pid);
             }
+            Ok(Event::Cgroup(cgroup)) => {
+                self.kinds[7] += 1;
+                match cgroup.is_removed {
+                    true => sinks.identities.cgroup_removed(cgroup.id, cgroup.time),
+                    false => sinks.identities.cgroup_made(cgroup.id, cgroup.path, cgroup.time),
+                }
+            }
             Err(_) => self.malformed += 1,
         }
     }
@@ -119,6 +129,7 @@ impl Pipeline {
     pub fn sweep(&mut self, now: Nanos) {
         self.sinks.now = now;
         self.table.sweep(now, &mut self.sinks);
+        self.sinks.settle(self.table.ends());
     }
 
     /// The slower part of it; about once a second.
@@ -165,7 +176,9 @@ impl Pipeline {
     /// A copy of all metrics: of requests, and of connections as far as they are wanted.
     #[must_use]
     pub fn snapshot(&self, want: Want) -> (red::Snapshot, net::Snapshot) {
-        let names = |service: ServiceId| -> Arc<str> { self.sinks.identities.name_arc(service) };
-        (self.sinks.registry.snapshot(names), self.sinks.net.snapshot(names, want))
+        let known = |service: ServiceId| Arc::clone(self.sinks.identities.service(service));
+        let mut red = self.sinks.registry.snapshot(known);
+        red.routes = self.sinks.routes.all().to_vec();
+        (red, self.sinks.net.snapshot(known, want))
     }
 }

@@ -24,10 +24,17 @@ use crate::{
         page::{Page, PageRequest, PageRequests},
         process::ProcessStats,
     },
-    identity::host,
+    flow::Owner,
+    identity::{
+        host,
+        kubernetes::{self, Change},
+    },
     merge::Merge,
     pipeline::{HintChange, Lines, Pipeline},
-    probe::{Datagrams, Hints, Intake, KernelStats, Live, Probes, Rings, State, diag, log::KernelLog},
+    probe::{
+        Datagrams, Hints, Intake, KernelStats, Live, Probes, Rings, State, conntrack::Resolver, diag,
+        log::KernelLog,
+    },
     record::{Frame, Writer},
     time::Nanos,
     trace::Span,
@@ -52,6 +59,9 @@ const LIVE: Duration = Duration::from_secs(5);
 /// And how often at most, however many pages are asked for.
 const LIVE_AT_MOST: Duration = Duration::from_millis(50);
 
+/// What Kubernetes says is taken in a turn at most; the rest waits where it is.
+const CHANGES: usize = 4096;
+
 /// Scheduling priority of the thread, as nice(2) counts.
 const NICE: i32 = -10;
 
@@ -75,6 +85,12 @@ pub struct Reader {
     pub pages: PageRequests,
     /// Where printed lines go; full or gone, they are counted as dropped.
     pub printed: Option<SyncSender<Lines>>,
+    /// What Kubernetes says, where it is asked.
+    pub changes: Option<tokio::sync::mpsc::Receiver<Change>>,
+    /// How that fares: what is known of it is entered there.
+    pub kubernetes: Option<Arc<kubernetes::Status>>,
+    /// Who tells whom a translated address stands for, where that can be had.
+    pub resolver: Option<Resolver>,
     /// The connections that were open before.
     pub existing: Option<Receiver<diag::Pass>>,
     /// Where raw records go.
@@ -177,6 +193,7 @@ impl Reader {
         if let Err(error) = setpriority_process(None, NICE) {
             tracing::debug!(%error, "the reader runs at the ordinary priority");
         }
+        self.pipeline.sinks.translates = self.resolver.is_some();
         self.pipeline.table.expect_existing(self.existing.is_some());
         self.tick(now);
         self.pages.set_ready();
@@ -200,6 +217,7 @@ impl Reader {
 
     fn turn(&mut self, turn: &mut Turn, stopping: bool) -> io::Result<()> {
         let now = host::monotonic_now();
+        self.take_changes(now);
         self.drain(&mut turn.merge)?;
         let watermark = if stopping {
             Nanos(u64::MAX)
@@ -226,6 +244,9 @@ impl Reader {
             self.tick(now);
             self.pipeline.expire(now);
             self.datagrams.turn(now);
+            if let (Some(status), Some(cluster)) = (&self.kubernetes, self.pipeline.sinks.identities.cluster()) {
+                status.count(cluster);
+            }
         }
         if let Err(error) = self.datagrams.take_out(now, |key, counts| self.pipeline.datagrams(key, counts)) {
             tracing::debug!(%error, "cannot read the table of datagrams");
@@ -242,6 +263,7 @@ impl Reader {
                 recorder.flush()?;
             }
         }
+        self.resolve();
         self.tell_kernel();
         self.hand_on_lines(turn);
         if let Some(log) = &mut self.log {
@@ -295,6 +317,27 @@ impl Reader {
         intake.written
     }
 
+    /// Takes what Kubernetes says.
+    fn take_changes(&mut self, now: Nanos) {
+        let Some(changes) = &mut self.changes else { return };
+        for _ in 0..CHANGES {
+            let Ok(change) = changes.try_recv() else { return };
+            self.pipeline.sinks.identities.take_change(change, now);
+        }
+    }
+
+    /// Asks connection tracking, and takes what it has answered.
+    fn resolve(&mut self) {
+        let Some(resolver) = &self.resolver else { return };
+        for (cookie, local, peer) in self.pipeline.sinks.untranslated.drain(..) {
+            // One that is refused goes by the address that it has, once its patience is over.
+            let _ = resolver.ask(cookie, local, peer);
+        }
+        for (cookie, behind) in resolver.answers() {
+            self.pipeline.table.translated(cookie, behind);
+        }
+    }
+
     /// Enters the connections that were open before the agent, once they are known.
     fn take_existing(&mut self) {
         let Some(existing) = &self.existing else { return };
@@ -311,7 +354,8 @@ impl Reader {
         let now = host::monotonic_now();
         for socket in pass.sockets.iter().filter(|socket| socket.state != diag::state::LISTEN) {
             let role = pass.listeners.accepted(socket).then_some(Role::Server);
-            self.pipeline.table.existing(socket.cookie, socket.local, socket.peer, socket.pid, role, now);
+            let owner = Owner { pid: socket.pid, cgroup: socket.cgroup, ..Owner::default() };
+            self.pipeline.table.existing(socket.cookie, socket.local, socket.peer, owner, role, now);
             entered += 1;
         }
         self.pipeline.table.expect_existing(false);
@@ -352,6 +396,7 @@ impl Reader {
         let settled = counts.parsed + counts.opaque + counts.early_unclaimed;
         let (processes, services) = (pipeline.sinks.identities.processes(), pipeline.sinks.identities.services());
         let (hints, hints_refused) = self.hints.counts();
+        let cgroups = pipeline.sinks.identities.cgroups();
         AgentSnapshot {
             kernel,
             parsed: counts.parsed,
@@ -382,6 +427,9 @@ impl Reader {
                 table("flows", pipeline.table.len(), pipeline.table.limit()),
                 table("processes", processes.entries, processes.limit),
                 table("services", services.entries, services.limit),
+                table("cgroups", cgroups.entries, cgroups.limit),
+                table("waiting", pipeline.sinks.waiting().len(), pipeline.sinks.waiting().limit()),
+                table("routes", pipeline.sinks.routes.all().len(), pipeline.sinks.routes.limit()),
                 table("address_names", pipeline.sinks.names.len(), pipeline.sinks.names.limit()),
                 table("udp_owners", pipeline.sinks.owners.len(), pipeline.sinks.owners.limit()),
                 table("lookups", pipeline.sinks.lookups.len(), pipeline.sinks.lookups.limit()),

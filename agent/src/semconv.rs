@@ -11,12 +11,48 @@ use std::fmt;
 use crate::exchange::ErrorType;
 
 /// An attribute of spans and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attribute {
     /// The OpenTelemetry name.
     pub otel: &'static str,
     /// The Prometheus label.
     pub label: &'static str,
+}
+
+impl Attribute {
+    /// Whether it says whose a measurement is: what OTLP calls an attribute of the resource.
+    #[must_use]
+    pub fn is_of_service(self) -> bool {
+        ["service.", "k8s.", "container."].iter().any(|prefix| self.otel.starts_with(prefix))
+    }
+
+    /// The attribute of a name that the conventions, a pod or the user gave. One that is not among [`ATTRIBUTES`] is kept for
+    /// the life of the agent: ask for each once.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        let known = ATTRIBUTES.iter().find(|attribute| attribute.otel == name);
+        known.copied().unwrap_or_else(|| Self { otel: kept(name.to_owned()), label: kept(label(name)) })
+    }
+}
+
+fn kept(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+/// A label's name (OpenTelemetry specification, "Prometheus and OpenMetrics compatibility", metric attributes).
+fn label(name: &str) -> String {
+    let mut label = String::with_capacity(name.len());
+    for character in name.chars() {
+        let character = if character.is_ascii_alphanumeric() { character } else { '_' };
+        if character != '_' || !label.ends_with('_') {
+            label.push(character);
+        }
+    }
+    match label.chars().next() {
+        Some(first) if first.is_ascii_digit() => format!("key_{label}"),
+        Some('_') => format!("key{label}"),
+        _ => label,
+    }
 }
 
 /// What a metric's value is.
@@ -72,6 +108,44 @@ attributes! {
     SERVICE_NAME = "service.name", "service_name";
     /// What tells this host's part of the service from others'.
     SERVICE_INSTANCE_ID = "service.instance.id", "service_instance_id";
+    /// The services that belong together with it.
+    SERVICE_NAMESPACE = "service.namespace", "service_namespace";
+    /// Its version.
+    SERVICE_VERSION = "service.version", "service_version";
+    /// The cluster, by the name that the configuration gives it.
+    K8S_CLUSTER_NAME = "k8s.cluster.name", "k8s_cluster_name";
+    /// The node of a pod.
+    K8S_NODE_NAME = "k8s.node.name", "k8s_node_name";
+    /// The namespace of a pod or of a service.
+    K8S_NAMESPACE_NAME = "k8s.namespace.name", "k8s_namespace_name";
+    /// The pod.
+    K8S_POD_NAME = "k8s.pod.name", "k8s_pod_name";
+    /// What tells it from an earlier one of the same name.
+    K8S_POD_UID = "k8s.pod.uid", "k8s_pod_uid";
+    /// The container, by its name in the pod.
+    K8S_CONTAINER_NAME = "k8s.container.name", "k8s_container_name";
+    /// How often it was started again.
+    K8S_CONTAINER_RESTART_COUNT = "k8s.container.restart_count", "k8s_container_restart_count";
+    /// The Deployment whose pod it is.
+    K8S_DEPLOYMENT_NAME = "k8s.deployment.name", "k8s_deployment_name";
+    /// The ReplicaSet.
+    K8S_REPLICASET_NAME = "k8s.replicaset.name", "k8s_replicaset_name";
+    /// The StatefulSet.
+    K8S_STATEFULSET_NAME = "k8s.statefulset.name", "k8s_statefulset_name";
+    /// The DaemonSet.
+    K8S_DAEMONSET_NAME = "k8s.daemonset.name", "k8s_daemonset_name";
+    /// The Job.
+    K8S_JOB_NAME = "k8s.job.name", "k8s_job_name";
+    /// The CronJob.
+    K8S_CRONJOB_NAME = "k8s.cronjob.name", "k8s_cronjob_name";
+    /// The container, by the whole id that its runtime gave it.
+    CONTAINER_ID = "container.id", "container_id";
+    /// Its image.
+    CONTAINER_IMAGE_NAME = "container.image.name", "container_image_name";
+    /// Its image's tag.
+    CONTAINER_IMAGE_TAGS = "container.image.tags", "container_image_tags";
+    /// The language that a process is written in; of what is the agent's own, the agent's.
+    TELEMETRY_SDK_LANGUAGE = "telemetry.sdk.language", "telemetry_sdk_language";
     /// Process that owns the socket.
     PROCESS_PID = "process.pid", "process_pid";
     /// Base name of its executable.
@@ -88,6 +162,8 @@ attributes! {
     HTTP_REQUEST_BODY_SIZE = "http.request.body.size", "http_request_body_size";
     /// Bytes of the response's body on the wire.
     HTTP_RESPONSE_BODY_SIZE = "http.response.body.size", "http_response_body_size";
+    /// Template of the path.
+    HTTP_ROUTE = "http.route", "http_route";
     /// `http` or `https`.
     URL_SCHEME = "url.scheme", "url_scheme";
     /// Path of the target.
@@ -160,12 +236,16 @@ attributes! {
     TABLE = "redtap.table", "table";
     /// Name of an eBPF program.
     PROGRAM = "redtap.program", "program";
+    /// A kind of objects of the Kubernetes API.
+    RESOURCE = "redtap.resource", "resource";
     /// Name of an exporter.
     EXPORTER = "redtap.exporter", "exporter";
     /// Version of the agent.
     VERSION = "redtap.version", "version";
     /// The other end of a connection: a service, a name, or the class of its address.
     PEER = "redtap.peer", "peer";
+    /// The namespace of the service at the other end, where it has one.
+    PEER_NAMESPACE = "redtap.peer.namespace", "peer_namespace";
     /// Why a connection did not come about.
     CAUSE = "redtap.cause", "cause";
     /// Name that was asked for.
@@ -192,6 +272,10 @@ attributes! {
     CLIENT = "client", "client";
     /// Who answers them (Tempo).
     SERVER = "server", "server";
+    /// The client's namespace, where it has one (Tempo).
+    CLIENT_NAMESPACE = "client_service_namespace", "client_service_namespace";
+    /// The server's namespace, where it has one (Tempo).
+    SERVER_NAMESPACE = "server_service_namespace", "server_service_namespace";
     /// Empty, or `virtual_node` where an end is none that is observed (Tempo).
     CONNECTION_TYPE = "connection_type", "connection_type";
     /// Service of a span (Tempo).
@@ -351,6 +435,14 @@ metrics! {
         "What was not exported and will not be, by why";
     EXPORT_LAST_SUCCESS = Gauge, Some("redtap.export.last_success_timestamp"),
         "redtap_export_last_success_timestamp_seconds", Seconds, "When something last arrived, since the epoch";
+    KUBERNETES_OBJECTS = Gauge, Some("redtap.kubernetes.objects"), "redtap_kubernetes_objects", One,
+        "Objects of the Kubernetes API that are known, by resource";
+    KUBERNETES_SYNCED = Gauge, Some("redtap.kubernetes.synced"), "redtap_kubernetes_synced", One,
+        "Whether all objects of a resource were listed, and changes come since (1)";
+    KUBERNETES_REQUESTS = Counter, Some("redtap.kubernetes.requests"), "redtap_kubernetes_requests", One,
+        "Requests to the Kubernetes API, by resource";
+    KUBERNETES_FAILURES = Counter, Some("redtap.kubernetes.failures"), "redtap_kubernetes_failures", One,
+        "Requests to the Kubernetes API that came to nothing, by resource and why";
     PROGRAM_RUN = Counter, Some("redtap.program.run"), "redtap_program_run_seconds", Seconds,
         "CPU time of each eBPF program, as the kernel measures it";
     PROGRAM_RUNS = Counter, Some("redtap.program.runs"), "redtap_program_runs", One,
@@ -394,47 +486,4 @@ impl fmt::Display for ErrorType {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    /// The translation of the OpenTelemetry specification, without its `_total`.
-    fn translated(otel: &str, unit: Unit) -> String {
-        let mut name = otel.replace('.', "_");
-        if let Some(suffix) = unit.suffix()
-            && !name.split('_').any(|token| token == suffix)
-        {
-            name = format!("{name}_{suffix}");
-        }
-        name
-    }
-
-    #[test]
-    fn prometheus_names_are_the_translated_ones() {
-        for metric in METRICS {
-            if let Some(otel) = metric.otel {
-                assert_eq!(metric.prometheus, translated(otel, metric.unit));
-            }
-            if let Some(suffix) = metric.unit.suffix() {
-                assert!(metric.prometheus.ends_with(&format!("_{suffix}")), "{}", metric.prometheus);
-            }
-        }
-    }
-
-    #[test]
-    fn labels_are_the_translated_ones() {
-        for attribute in ATTRIBUTES {
-            let own = attribute.otel.strip_prefix("redtap.");
-            assert_eq!(attribute.label, own.unwrap_or(attribute.otel).replace('.', "_"));
-        }
-    }
-
-    #[test]
-    fn names_are_given_once() {
-        let metrics: HashSet<_> = METRICS.iter().map(|metric| metric.prometheus).collect();
-        assert_eq!(metrics.len(), METRICS.len());
-        let labels: HashSet<_> = ATTRIBUTES.iter().map(|attribute| attribute.label).collect();
-        assert_eq!(labels.len(), ATTRIBUTES.len());
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 
 use std::hash::Hash;
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::{Equivalent, HashMap, HashSet};
 
 use crate::{
     exchange::Role,
@@ -153,9 +153,19 @@ impl<K: Clone + Eq + Hash, V: Default> Table<K, V> {
 
     /// Lets those series go that nothing was told of since `before`, unless they are `in_use`.
     pub fn expire(&mut self, before: Nanos, in_use: impl Fn(&V) -> bool) {
+        self.expire_if(|series| series.touched < before && !in_use(&series.value));
+    }
+
+    /// Likewise, but only those of `services`.
+    pub fn expire_of(&mut self, before: Nanos, services: &HashSet<ServiceId>, in_use: impl Fn(&V) -> bool) {
+        let is_of = |series: &Series<K, V>| series.service.is_some_and(|service| services.contains(&service));
+        self.expire_if(|series| series.touched < before && is_of(series) && !in_use(&series.value));
+    }
+
+    fn expire_if(&mut self, is_over: impl Fn(&Series<K, V>) -> bool) {
         for slot in 0..self.slots.len() {
             let Some(Slot { generation, series: place }) = self.slots.get_mut(slot) else { return };
-            let Some(series) = place.take_if(|series| series.touched < before && !in_use(&series.value)) else {
+            let Some(series) = place.take_if(|series| is_over(series)) else {
                 continue;
             };
             *generation = (*generation + 1) % (1 << GENERATION_BITS);

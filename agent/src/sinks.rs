@@ -1,37 +1,38 @@
-//! What becomes of what the flow table delivers: services are named, series added to, lines printed.
+//! What becomes of what the flow table delivers: it is told whose it is, series are added to, lines printed. What nobody can
+//! name yet waits.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+mod delivery;
+mod held;
 
-use redtap_ebpf::{Datagram, Hint, UdpCounts, UdpKey, datagram};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use redtap_ebpf::{Datagram, UdpCounts, UdpKey, datagram};
+
+use self::held::Waiting;
 use crate::{
     decode::address,
-    exchange::{Exchange, Outcome, Role, StreamEnd},
-    export::print::Printer,
-    flow::{CloseReason, ConnectFailure, Delivery, Link, Owner, Progress},
-    identity::{Identities, ServiceId, names::Names, owners::Owners},
-    net::{self, EdgeChange, Ends, Peer, TcpKey},
+    exchange::{Exchange, Role},
+    export::{print::Printer, target::Target},
+    flow::{Link, Owner},
+    identity::{Identities, Identity, ServiceId, Who, names::Names, owners::Owners},
+    net::{self, Ends, Peer, TcpKey},
     pipeline::{HintChange, Lines, Options},
     protocol::{
         Direction,
-        dns::{self, Asker, Heard, Lookup, Lookups, Transport},
-        tls::Handshake,
+        dns::{self, Asker, Heard, Lookups, Transport},
     },
     red::{self, Exemplar},
+    route::{RouteId, Routes},
     series::Place,
     time::{Nanos, WallOffset},
     trace::{Span, Spans},
 };
 
-/// How long a connection waits for the processes at its ends to be known: that of an accepted one is, once it is read
-/// from.
-const OWNER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the series of a service that is no more are exported: several scrapes.
+const GONE_SERIES: Duration = Duration::from_secs(300);
 
-/// A connection that lasted for longer counts as persistent in the graph.
-const PERSISTENT: Duration = Duration::from_secs(10);
+/// How often they are looked for.
+const CLEAR_EVERY: Duration = Duration::from_secs(30);
 
 /// UDP sockets whose process is remembered.
 const OWNERS: usize = 16_384;
@@ -44,6 +45,23 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Marks a tag of an exchange's edge: the other end is on this host, and tells of the same requests.
 const OTHER_END_TELLS: u32 = 1 << 31;
+
+/// The side of a connection that this end is on. Of one whose beginning nobody saw, the lower port is the server's.
+fn role(link: &Link<'_>) -> Option<Role> {
+    let (local, peer) = (link.local?, link.peer?);
+    let of_ports = if local.port() <= peer.port() { Role::Server } else { Role::Client };
+    Some(link.role.unwrap_or(of_ports))
+}
+
+/// The server's port; 0: the addresses are not known.
+fn server_port(link: &Link<'_>) -> u16 {
+    let server = match role(link) {
+        Some(Role::Server) => link.local,
+        Some(Role::Client) => link.peer,
+        None => None,
+    };
+    server.map_or(0, |server| server.port())
+}
 
 /// Everything behind the flow table.
 pub struct Sinks {
@@ -75,6 +93,15 @@ pub struct Sinks {
     pub now: Nanos,
     /// DNS messages that could not be read.
     pub messages_malformed: u64,
+    /// Templates of paths.
+    pub routes: Routes,
+    /// Whether connection tracking can be asked.
+    pub translates: bool,
+    /// Connections of which it is to be asked whom the peer's address stands for: cookie, local and peer address; the owner takes
+    /// them.
+    pub untranslated: Vec<(u64, SocketAddr, SocketAddr)>,
+    /// What waits until it is known whose it is.
+    waiting: Waiting,
     printer: Option<Printer>,
     wall: WallOffset,
     /// The agent's own process, whose exchanges are left out; 0: none are.
@@ -83,6 +110,8 @@ pub struct Sinks {
     pub series_ttl: Duration,
     /// When they last went.
     expired: Nanos,
+    /// When the series of services that are no more last did.
+    cleared: Nanos,
 }
 
 impl Sinks {
@@ -104,11 +133,16 @@ impl Sinks {
             own_spans: 0,
             now: Nanos(0),
             messages_malformed: 0,
+            routes: options.routes,
+            translates: false,
+            untranslated: Vec::new(),
+            waiting: Waiting::default(),
             printer: options.printer,
             wall: options.wall,
             own_pid: options.own_pid,
             series_ttl: Duration::ZERO,
             expired: Nanos(0),
+            cleared: Nanos(0),
         }
     }
 
@@ -120,10 +154,28 @@ impl Sinks {
         if due {
             self.expired = now;
         }
-        let silent_since = Nanos(now.0.saturating_sub(u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX)));
-        let silent_since = due.then_some(silent_since);
+        let ago = |time: Duration| Nanos(now.0.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)));
+        let silent_since = due.then(|| ago(ttl));
         self.registry.tick(now, wall, silent_since);
         self.net.tick(now, wall, silent_since);
+        if now.since(self.cleared) >= CLEAR_EVERY {
+            self.cleared = now;
+            self.forget_gone(ago(GONE_SERIES));
+        }
+    }
+
+    /// Services that are no more leave their series to be scraped for a while, and then go with them.
+    fn forget_gone(&mut self, before: Nanos) {
+        let gone = self.identities.gone_since(before, self.now);
+        if gone.is_empty() {
+            return;
+        }
+        self.registry.expire_of(before, &gone);
+        self.net.expire_of(before, &gone);
+        let mut in_use = self.registry.services_in_use();
+        in_use.extend(self.net.services_in_use());
+        gone.iter().filter(|service| !in_use.contains(*service)).for_each(|service| self.routes.forget(*service));
+        self.identities.forget(&gone, |service| in_use.contains(&service));
     }
 
     /// A datagram to or from a name server.
@@ -137,14 +189,21 @@ impl Sinks {
         let asker = Asker {
             cookie: datagram.cookie,
             pid: if datagram.pid == 0 { self.owners.of(datagram.cookie) } else { datagram.pid },
+            cgroup: datagram.cgroup,
             local: address(datagram.local, datagram.local_port),
             peer: address(datagram.peer, datagram.peer_port),
             transport: Transport::Udp,
         };
         let heard = Heard { direction, time: Nanos(datagram.time), message };
         if let Some(lookup) = self.lookups.heard(asker, &heard) {
-            self.looked_up(&lookup);
+            self.looked_up(lookup);
         }
+    }
+
+    /// What waits until it is known whose it is.
+    #[must_use]
+    pub const fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// Datagrams that passed between a socket and a peer since the last time.
@@ -153,56 +212,67 @@ impl Sinks {
         if self.own_pid != 0 && pid == self.own_pid {
             return;
         }
-        let service = self.service(pid, &[0; 16]);
+        let identity = self.identify(Owner { pid, ..Owner::default() });
+        if !self.identities.watches(identity, key.port) {
+            return;
+        }
         let role = if key.is_server == 1 { Role::Server } else { Role::Client };
-        let peer = self.named(address(key.peer, 0).ip());
-        self.net.udp(net::UdpKey { service, role, peer, port: key.port }, counts);
+        let peer = self.named(SocketAddr::new(address(key.peer, 0).ip(), key.port));
+        self.net.udp(net::UdpKey { service: identity.service, role, peer, port: key.port }, counts);
     }
 
     /// Gives up questions that have waited for long.
     pub fn expire_lookups(&mut self, now: Nanos) {
         let mut given_up = Vec::new();
         self.lookups.expire(now, &mut |lookup| given_up.push(lookup));
-        given_up.iter().for_each(|lookup| self.looked_up(lookup));
+        given_up.into_iter().for_each(|lookup| self.looked_up(lookup));
     }
 
-    fn looked_up(&mut self, lookup: &Lookup) {
-        for (address, _) in &lookup.addresses {
-            self.names.learn(*address, &lookup.name, self.now);
+    fn identify(&mut self, owner: Owner) -> Identity {
+        let Owner { pid, comm, cgroup } = owner;
+        self.identities.identify(&Who { pid, comm, cgroup }, self.now)
+    }
+
+    fn is_own(&self, owner: Owner) -> bool {
+        self.own_pid != 0 && owner.pid == self.own_pid
+    }
+
+    /// Whose a connection is, unless nobody wants to know of it: then the kernel is told so with its next record.
+    fn whose(&mut self, link: &mut Link<'_>) -> Option<Identity> {
+        if link.tags.is_ignored {
+            return None;
         }
-        let service = self.service(lookup.pid, &[0; 16]);
-        self.net.dns(service, lookup);
-    }
-
-    fn service(&mut self, pid: u32, comm: &[u8; 16]) -> ServiceId {
-        self.identities.service_of(pid, comm, self.now)
-    }
-
-    fn is_own(&self, link: &Link<'_>) -> bool {
-        self.own_pid != 0 && link.owner.pid == self.own_pid
+        let identity = self.identify(link.owner);
+        // Nothing of the agent's own, whatever is asked for; of the rest, what is known to be not wanted.
+        link.tags.is_ignored = self.is_own(link.owner) || !self.identities.watches(identity, server_port(link));
+        (!link.tags.is_ignored).then_some(identity)
     }
 
     /// What a peer's address goes by.
-    fn named(&mut self, address: IpAddr) -> Peer {
+    fn named(&mut self, address: SocketAddr) -> Peer {
+        if let Some(service) = self.identities.of_address(address, self.now) {
+            return Peer::Service(service);
+        }
+        let address = address.ip();
         let name = self.names.name(address).and_then(|name| self.net.name(&name));
         name.map_or_else(|| self.net.unnamed(address), Peer::Name)
     }
 
     /// What the other end of a connection goes by; `owner`: whose socket of this host it is, if it is one.
     fn other_end(&mut self, owner: Option<Owner>, peer: SocketAddr) -> Peer {
-        match owner {
-            Some(owner) if owner.pid != 0 => Peer::Service(self.service(owner.pid, &owner.comm)),
-            _ => self.named(peer.ip()),
+        let identity = owner.map(|owner| self.identify(owner));
+        match identity.filter(|identity| identity.service != ServiceId::UNKNOWN) {
+            Some(identity) => Peer::Service(identity.service),
+            None => self.named(peer),
         }
     }
 
     /// Both ends of a connection, if its addresses are known.
     fn ends(&mut self, link: &Link<'_>) -> Option<Ends> {
         let (local, peer) = (link.local?, link.peer?);
-        let service = self.service(link.owner.pid, &link.owner.comm);
+        let service = self.identify(link.owner).service;
         let other = self.other_end(link.other_end(), peer);
-        // Of a connection whose beginning nobody saw, the lower port is the server's.
-        let role = link.role.unwrap_or(if local.port() <= peer.port() { Role::Server } else { Role::Client });
+        let role = role(link)?;
         let this = Peer::Service(service);
         Some(match role {
             Role::Client => {
@@ -243,7 +313,7 @@ impl Sinks {
             };
             tag = self.net.edge(client, server).tag() | if owner.is_some() { OTHER_END_TELLS } else { 0 };
             // Who is at the other end may become known yet.
-            if owner.is_none_or(|owner| owner.pid != 0) {
+            if owner.is_none_or(|owner| self.identify(owner).is_known()) {
                 link.tags.exchanges = tag;
             }
         }
@@ -256,9 +326,27 @@ impl Sinks {
 }
 
 impl Sinks {
+    /// The template of a request's path, on the server's side.
+    fn route(&mut self, exchange: &Exchange, service: ServiceId) -> Option<RouteId> {
+        let method = exchange.method.filter(|_| exchange.role == Role::Server)?;
+        let path = Target::parse(method, &exchange.details.target).path?;
+        let name = &self.identities.service(service).name;
+        // Of paths that are none of the service's, and of cut ones, nothing is to be learnt.
+        match exchange.partial || matches!(exchange.status, Some(404 | 405)) {
+            true => self.routes.known(service, name, path),
+            false => self.routes.of(service, name, path),
+        }
+    }
+
     /// Makes a span of an exchange, if it is sampled. Gives what ties its measurement to the trace.
     /// What a server answers to the agent itself is none, and counted: each export would be cause for another.
-    fn trace(&mut self, exchange: &Exchange, service: ServiceId, link: &Link<'_>) -> Option<Exemplar> {
+    fn trace(
+        &mut self,
+        exchange: &Exchange,
+        service: ServiceId,
+        route: Option<RouteId>,
+        link: &Link<'_>,
+    ) -> Option<Exemplar> {
         let asked_by = link.other_end().map(|owner| owner.pid).filter(|_| exchange.role == Role::Server);
         if self.own_pid != 0 && asked_by == Some(self.own_pid) {
             self.own_spans += u64::from(self.tracing.exports());
@@ -270,7 +358,8 @@ impl Sinks {
             self.spans.push(Span {
                 ids,
                 exchange: exchange.clone(),
-                service: self.identities.name_arc(service),
+                service: Arc::clone(self.identities.service(service)),
+                route: route.and_then(|route| route.of(self.routes.all())).cloned(),
                 executable: self.identities.executable(exchange.pid),
                 wall: self.wall,
             });
@@ -278,140 +367,5 @@ impl Sinks {
         let value = u64::try_from(exchange.duration()?.as_nanos()).unwrap_or(u64::MAX);
         let at = self.wall.epoch(exchange.times.response_last?);
         Some(Exemplar { trace_id: ids.trace_id, span_id: ids.span_id, value, at })
-    }
-}
-
-impl Delivery for Sinks {
-    fn exchange(&mut self, exchange: &Exchange, link: &mut Link<'_>) {
-        if self.is_own(link) {
-            return;
-        }
-        let service = self.service(exchange.pid, &link.owner.comm);
-        let exemplar = self.trace(exchange, service, link);
-        self.registry.record(exchange, service, exemplar);
-        if exchange.outcome != Outcome::Unobserved {
-            self.request(exchange, service, link);
-        }
-        if let Some(printer) = &mut self.printer {
-            let name = if service == ServiceId::UNKNOWN { "" } else { self.identities.name(service) };
-            // Writing to memory does not fail.
-            let _ = printer.exchange(exchange, name, self.wall, &mut self.lines.bytes);
-            self.lines.count += 1;
-        }
-    }
-
-    fn stream_opened(&mut self, stream: &StreamEnd, link: &mut Link<'_>) {
-        let service = self.service(stream.pid, &link.owner.comm);
-        self.registry.stream_opened(stream.kind, stream.role, service);
-    }
-
-    fn stream_closed(&mut self, stream: &StreamEnd, link: &mut Link<'_>) {
-        let service = self.service(stream.pid, &link.owner.comm);
-        self.registry.stream_closed(stream, service);
-        if let Some(printer) = &mut self.printer {
-            let name = if service == ServiceId::UNKNOWN { "" } else { self.identities.name(service) };
-            // Writing to memory does not fail.
-            let _ = printer.stream(stream, name, self.wall, &mut self.lines.bytes);
-            self.lines.count += 1;
-        }
-    }
-
-    fn progress(&mut self, progress: &Progress, link: &mut Link<'_>, at_end: bool) -> bool {
-        if self.is_own(link) {
-            return true;
-        }
-        let unknown = link.owner.pid == 0 || link.other_end().is_some_and(|owner| owner.pid == 0);
-        if unknown && !at_end && self.now.since(link.opened) < OWNER_PATIENCE {
-            return false;
-        }
-        let Some(ends) = self.ends(link) else { return at_end };
-        let id = self.series(&ends, link);
-        let opened = progress.is_first && link.is_new;
-        if opened {
-            self.net.tcp_opened(id, link.connect.filter(|_| ends.role == Role::Client));
-        }
-        if progress.is_first {
-            self.net.tcp_active(id, 1);
-        }
-        let carried = &progress.carried;
-        let has_moved = carried.rx_bytes > 0 || carried.tx_bytes > 0;
-        self.net.tcp_progress(id, carried, link.round_trip.filter(|_| has_moved));
-        let (sent, received) = match ends.role {
-            Role::Client => (carried.tx_bytes, carried.rx_bytes),
-            Role::Server => (carried.rx_bytes, carried.tx_bytes),
-        };
-        let change = EdgeChange {
-            opened: u64::from(progress.is_first),
-            sent,
-            received,
-            retransmits: u64::from(carried.retransmits),
-            at: self.wall.epoch(self.now),
-            ..EdgeChange::default()
-        };
-        self.net.connection(&ends, &change);
-        true
-    }
-
-    fn closed(&mut self, reason: CloseReason, at: Nanos, link: &mut Link<'_>) {
-        let mut given_up = Vec::new();
-        self.lookups.closed(link.cookie, at, &mut |lookup| given_up.push(lookup));
-        given_up.iter().for_each(|lookup| self.looked_up(lookup));
-        let Some(id) = Place::from_tag(link.tags.connection) else { return };
-        let lasted = at.since(link.opened);
-        self.net.tcp_active(id, -1);
-        self.net.tcp_closed(id, reason, link.is_new.then_some(lasted));
-        if let Some(ends) = self.ends(link) {
-            let change = EdgeChange {
-                closed: 1,
-                persistent: u64::from(lasted > PERSISTENT),
-                lasted,
-                at: self.wall.epoch(at),
-                ..EdgeChange::default()
-            };
-            self.net.connection(&ends, &change);
-        }
-    }
-
-    fn failed(&mut self, cause: ConnectFailure, at: Nanos, link: &mut Link<'_>) {
-        if self.is_own(link) {
-            return;
-        }
-        let Some(ends) = self.ends(link) else { return };
-        let id = self.series(&ends, link);
-        self.net.tcp_failed(id, cause, Some(at.since(link.opened)));
-    }
-
-    fn handshake(&mut self, handshake: Box<Handshake>, link: &mut Link<'_>) {
-        if self.is_own(link) {
-            return;
-        }
-        if let (Role::Client, Some(peer), Some(name)) = (handshake.role, link.peer, &handshake.server_name) {
-            self.names.learn(peer.ip(), name, self.now);
-        }
-        if let Some(ends) = self.ends(link) {
-            let at = self.wall.epoch(self.now);
-            self.net.tls(&Ends { role: handshake.role, ..ends }, *handshake, at);
-        }
-    }
-
-    fn message(&mut self, heard: &Heard, link: &mut Link<'_>) {
-        let (Some(local), Some(peer)) = (link.local, link.peer) else { return };
-        let transport = Transport::Tcp;
-        let asker = Asker { cookie: link.cookie, pid: link.owner.pid, local, peer, transport };
-        if let Some(lookup) = self.lookups.heard(asker, heard) {
-            self.looked_up(&lookup);
-        }
-    }
-
-    fn hint(&mut self, cookie: u64, hint: Hint, first: bool) {
-        self.hints.push(HintChange::Set(cookie, hint, first));
-    }
-
-    fn forget_hint(&mut self, cookie: u64) {
-        self.hints.push(HintChange::Forget(cookie));
-    }
-
-    fn forget_live(&mut self, cookie: u64) {
-        self.not_live.push(cookie);
     }
 }

@@ -59,8 +59,12 @@ pub struct Exchange {
     pub peer_port: Option<u16>,
     #[serde(rename = "service.name")]
     pub service_name: Option<String>,
+    #[serde(rename = "service.namespace")]
+    pub service_namespace: Option<String>,
     #[serde(rename = "process.pid")]
     pub pid: Option<u32>,
+    #[serde(rename = "http.route")]
+    pub route: Option<String>,
     #[serde(rename = "http.request.method")]
     pub method: Option<String>,
     #[serde(rename = "http.request.method_original")]

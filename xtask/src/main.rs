@@ -4,7 +4,10 @@ mod apt;
 mod bench;
 mod build;
 mod fuzz;
+mod go;
+mod image;
 mod lint;
+mod manifests;
 mod process;
 mod real;
 mod run;
@@ -14,6 +17,7 @@ mod tidy;
 mod toolchain;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -56,6 +60,24 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Write deploy/kubernetes/redtap.yaml, the Helm chart with its default values.
+    Manifests {
+        /// Write nothing: test the chart, and complain if the file is another.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Make the container image as an archive, without a container engine.
+    Image {
+        /// The archive; in the target directory if not given.
+        #[arg(long)]
+        output: Option<PathBuf>,
+        /// What the image is called.
+        #[arg(long, default_value = concat!("localhost/redtap:", env!("CARGO_PKG_VERSION")))]
+        name: String,
+        /// A directory to put the image's files into, instead of making the archive.
+        #[arg(long)]
+        root: Option<PathBuf>,
+    },
     /// Measure what being watched costs, against the same load unwatched; as root.
     Bench {
         /// Pairs of an unwatched and a watched run of every load.
@@ -76,6 +98,8 @@ fn main() -> ExitCode {
         Verb::Test { filter } => test::test(filter.as_deref()),
         Verb::Lint => lint::lint(),
         Verb::Fuzz { seconds } => fuzz::fuzz(seconds),
+        Verb::Manifests { check } => manifests::manifests(check),
+        Verb::Image { output, name, root } => image::image(&image::Options { output, name, root }).map(drop),
         Verb::Bench { rounds, seconds } => bench::bench(bench::Options { rounds, seconds }),
     };
     match done {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::process::{command, find, output, run, say};
-use crate::{apt, workspace};
+use crate::{apt, go::built, workspace};
 
 /// Where Prometheus is taken from: the last release of Debian has none that speaks remote write 2.0.
 const SOURCES: &str = "deb http://deb.debian.org/debian sid main\n";
@@ -36,23 +36,6 @@ pub fn programs() -> Result<[(&'static str, PathBuf); 4]> {
         ("REDTAP_PROMETHEUS", directory.join("usr/bin").join(prometheus)),
         ("REDTAP_PROMTOOL", directory.join("usr/bin").join(promtool)),
     ])
-}
-
-/// Builds a program of `tests/`; what is built already takes a second.
-fn built(name: &str, what: &str) -> Result<PathBuf> {
-    let program = workspace::scratch(name)?.join(name);
-    if !program.is_file() {
-        say(&format!("compiling {what} for the tests, some minutes the first time (go build)"));
-    }
-    let mut go = command("go");
-    go.current_dir(workspace::root().join("tests").join(name));
-    go.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&program).arg(".");
-    // Nothing that happens to be set may change the modules that go.sum names.
-    go.env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly -buildvcs=false").env("GOWORK", "off");
-    run(&mut go).with_context(|| {
-        format!("cannot compile {what}; it takes the Go that tests/{name}/go.mod names, or a newer one")
-    })?;
-    Ok(program)
 }
 
 /// Unpacks Debian's Prometheus, without installing it, and gives the directory.

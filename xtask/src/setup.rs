@@ -30,7 +30,7 @@ pub fn setup() -> Result<Compiler> {
 }
 
 /// Programs that the tests through the kernel run, and the packages that bring them.
-const TEST_PROGRAMS: [(&str, &str); 16] = [
+const TEST_PROGRAMS: [(&str, &str); 20] = [
     ("nginx", "nginx"),
     ("apache2", "apache2-bin"),
     ("haproxy", "haproxy"),
@@ -47,6 +47,10 @@ const TEST_PROGRAMS: [(&str, &str); 16] = [
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
     ("dig", "bind9-dnsutils"),
+    ("runc", "runc"),
+    ("busybox", "busybox-static"),
+    ("unshare", "util-linux"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// Installs the servers and clients that the tests through the kernel run.

@@ -5,13 +5,16 @@ use std::{io, path::Path, sync::Arc, thread, time::Duration};
 use hyper::{HeaderMap, Uri, header::HeaderName, http::HeaderValue};
 use tokio::{
     runtime::{Builder, Handle},
-    sync::{oneshot, watch},
+    sync::{
+        mpsc::{Receiver, channel},
+        oneshot, watch,
+    },
     task::JoinHandle,
 };
 
 use super::Error;
 use crate::{
-    config::{Config, NativeHistograms, RemoteWriteVersion},
+    config::{Config, Kubernetes, NativeHistograms, Peers, RemoteWriteVersion},
     export::{
         client::TlsOptions,
         exporter::Exporter,
@@ -21,8 +24,12 @@ use crate::{
         remote_write,
         resource::Resource,
     },
+    identity::{kubernetes, select::keys_of_pods},
     trace::Span,
 };
+
+/// What Kubernetes has said and the reader has not taken yet, at most.
+const CHANGES: usize = 1024;
 
 /// How much longer than its own time an exporter is waited for.
 const SLACK: Duration = Duration::from_secs(1);
@@ -53,6 +60,50 @@ struct Task {
     exporter: Arc<Exporter>,
     stop: watch::Sender<bool>,
     handle: JoinHandle<()>,
+}
+
+/// How Kubernetes is asked, and who takes what it says.
+pub struct Watch {
+    /// Where, and as whom.
+    pub access: kubernetes::Access,
+    /// What for.
+    pub options: kubernetes::watch::Options,
+    /// The way to the reader.
+    pub changes: tokio::sync::mpsc::Sender<kubernetes::Change>,
+}
+
+impl Watch {
+    /// What `config` asks for; nothing where there is no cluster.
+    ///
+    /// # Errors
+    /// If it asks for one and there is none, or for what cannot be.
+    pub fn of(config: &Config) -> Result<Option<(Self, Receiver<kubernetes::Change>)>, Error> {
+        if config.kubernetes == Kubernetes::Off {
+            return Ok(None);
+        }
+        let access = kubernetes::Access::find(config.kubeconfig.clone(), |name| std::env::var_os(name));
+        let Some(access) = access else {
+            return match config.kubernetes {
+                Kubernetes::On => Err(Error::NoCluster),
+                _ => Ok(None),
+            };
+        };
+        let [labels, annotations] = keys_of_pods(&config.selection, &config.service_rules);
+        let options = kubernetes::watch::Options {
+            node: kubernetes::watch::node_name(config.node_name.as_deref()),
+            peers: match config.kubernetes_peers {
+                Peers::Services => kubernetes::watch::Peers::Services,
+                Peers::Off => kubernetes::watch::Peers::Off,
+            },
+            selection: kubernetes::Selection::new(
+                config.kubernetes_labels.iter().map(String::as_str).chain(labels),
+                config.kubernetes_annotations.iter().map(String::as_str).chain(annotations),
+            ),
+            ..kubernetes::watch::Options::default()
+        };
+        let (changes, receiver) = channel(CHANGES);
+        Ok(Some((Self { access, options, changes }, receiver)))
+    }
 }
 
 /// All running exporters, and what they share.
@@ -89,7 +140,8 @@ impl Exporters {
         let (end, ended) = oneshot::channel();
         let runtime = runtime(ended).map_err(Error::io("start the exporters' thread"))?;
         let target = Arc::new(Target::new(Arc::clone(&resource)));
-        let outside = Outside { started, target, exporters: Vec::new(), selection: Arc::default() };
+        let outside =
+            Outside { started, target, exporters: Vec::new(), selection: Arc::default(), kubernetes: None };
         let mut exporters = Self {
             runtime,
             _end: end,
@@ -100,12 +152,29 @@ impl Exporters {
             metrics: None,
             remote_write: None,
         };
-        let spans = otlp.config.traces.map(|traces| exporters.start_traces(traces));
+        let spans = otlp.config.traces.map(|traces| {
+            exporters
+                .start_traces(otlp::config::Traces { sensitive_query: config.sensitive_query.clone(), ..traces })
+        });
         if let Some(metrics) = otlp.config.metrics {
             exporters.start_metrics(metrics);
         }
         exporters.configure(config, true);
         Ok((exporters, spans))
+    }
+
+    /// Asks Kubernetes, for as long as anybody takes the changes. Gives how that fares.
+    pub fn watch(&mut self, watch: Watch) -> Arc<kubernetes::Status> {
+        let status = Arc::new(kubernetes::Status::default());
+        self.outside.kubernetes = Some(Arc::clone(&status));
+        self.source.set_outside(self.outside.clone());
+        self.runtime.spawn(kubernetes::watch::run(
+            watch.access,
+            watch.options,
+            watch.changes,
+            Arc::clone(&status),
+        ));
+        status
     }
 
     /// Takes up what of a configuration can change while the agent runs, remote write only if that `resends`. What it was

@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
+use wildmatch::WildMatch;
 
 use super::Error;
 use crate::{
-    config::{BpfLog, Choice as _, Config, LogFormat},
+    config::{AppLabels, BpfLog, Choice as _, Config, LogFormat, Unmatched},
     export::print::Printer,
     flow::{Limits, Table},
-    identity::{self, Identities, host},
+    identity::{self, Identities, Naming, ProcSource, host, kubernetes},
     net,
     pipeline::{self, Pipeline},
     probe::{self, Ends, Probes},
     protocol::Output,
     red,
+    route::{self, Routes},
     time::WallOffset,
     trace::{Propagators, Sampler, Spans},
 };
@@ -113,6 +115,9 @@ pub fn pipeline(config: &Config, parts: Parts) -> Pipeline {
     let limits = Limits { flows: config.max_flows, request_timeout: config.request_timeout };
     let output = Output::new(printer.is_some() || tracing.exports())
         .with_fingerprints(config.ja4)
+        .with_targets(
+            config.routes || !config.route_patterns.is_empty() || config.route_unmatched != Unmatched::Omit,
+        )
         .with_propagators(Propagators::parse(&config.propagators).unwrap_or_default());
     let mut red = config.red();
     red.extras.exponential |= is_exponential;
@@ -121,6 +126,7 @@ pub fn pipeline(config: &Config, parts: Parts) -> Pipeline {
         registry: red::Registry::new(red),
         net: net::Registry::new(config.net()),
         names: config.max_names,
+        routes: routes(config),
         printer,
         tracing,
         wall,
@@ -129,7 +135,35 @@ pub fn pipeline(config: &Config, parts: Parts) -> Pipeline {
     Pipeline::new(options, Table::new(limits, output))
 }
 
-/// Names of this host's processes.
-pub fn identities() -> Identities {
-    Identities::new(Box::new(identity::Proc::new()), identity::Limits::default())
+/// What names services, by this configuration, where `source` tells of processes.
+pub fn identities(config: &Config, source: impl ProcSource + Send + 'static) -> Identities {
+    let naming = Naming {
+        rules: config.service_rules.clone(),
+        selection: config.selection.clone(),
+        labels: match config.kubernetes_app_labels {
+            AppLabels::Ignore => kubernetes::AppLabels::Ignored,
+            AppLabels::Heed => kubernetes::AppLabels::Heeded,
+        },
+        shown: {
+            let labels = config.kubernetes_labels.iter().map(|key| format!("k8s.pod.label.{key}"));
+            let annotations = config.kubernetes_annotations.iter().map(|key| format!("k8s.pod.annotation.{key}"));
+            labels.chain(annotations).map(|name| WildMatch::new(&name)).collect()
+        },
+        cluster: config.cluster_name.as_str().into(),
+        ..Naming::default()
+    };
+    Identities::new(Box::new(source), identity::Limits::default()).with_naming(naming)
+}
+
+/// What makes templates of paths.
+fn routes(config: &Config) -> Routes {
+    Routes::new(route::Options {
+        patterns: config.route_patterns.clone(),
+        heuristic: config.routes,
+        unmatched: match config.route_unmatched {
+            Unmatched::Omit => route::Unmatched::Omit,
+            Unmatched::Wildcard => route::Unmatched::Wildcard,
+        },
+        ..route::Options::default()
+    })
 }

@@ -36,6 +36,11 @@ pub enum Error {
         "no cgroup v2 hierarchy is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup/unified) and name it with --cgroup"
     )]
     NoCgroup,
+    /// Kubernetes is to be asked, and there is none that is known.
+    #[error(
+        "kubernetes is on, and there is no cluster to ask: no kubeconfig is named by --kubeconfig or KUBECONFIG, and this is no pod"
+    )]
+    NoCluster,
     /// A file or the operating system.
     #[error("cannot {what}: {source}")]
     Io {

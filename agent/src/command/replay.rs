@@ -11,7 +11,7 @@ use crate::{
     cli::Replay,
     config::Config,
     export::print::Printer,
-    identity::{self, Identities, Process, Replayed, host},
+    identity::{Process, Replayed, host},
     merge::Merge,
     pipeline::Pipeline,
     record::{Frame, Recording},
@@ -32,8 +32,11 @@ pub fn replay(config: &Config, arguments: &Replay) -> Result<ExitCode, Error> {
             processes.insert(process);
         }
     }
-    let identities = Identities::new(Box::new(processes), identity::Limits::default());
-    let printer = if arguments.bench { None } else { Printer::for_stdout(arguments.print) };
+    let identities = live::identities(config, processes);
+    let printer = match arguments.bench {
+        true => None,
+        false => Printer::for_stdout(arguments.print, config.sensitive_query.clone()),
+    };
     let parts = live::Parts {
         identities,
         printer,

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     Error,
-    exporters::{Exporters, Otlp},
+    exporters::{Exporters, Otlp, Watch},
     live::{self, LogFilter},
 };
 use crate::{
@@ -29,9 +29,16 @@ use crate::{
         print::Printer,
         prometheus::{Form, Native},
     },
-    identity::host,
+    identity::{
+        Proc, host,
+        kubernetes::{self, Cluster},
+    },
     pipeline::Lines,
-    probe::{Probes, State, diag},
+    probe::{
+        Probes, State,
+        conntrack::{self, Conntrack, Resolver},
+        diag,
+    },
     reader::{Orders, Reader},
     record::Writer,
     trace::Spans,
@@ -91,9 +98,21 @@ fn serve(
     let (probes, ends) = live::load(config)?;
     announce(config, &probes, server.as_ref());
     let wall = host::boot_offset();
-    let printer = Printer::for_stdout(config.print);
+    let printer = Printer::for_stdout(config.print, config.sensitive_query.clone());
     let own_pid = if config.include_self { 0 } else { std::process::id() };
-    let mut identities = live::identities();
+    let root = live::cgroup(config)?;
+    let mut identities = live::identities(config, Proc::new().with_cgroups(root.clone()));
+    match identities.walk_cgroups(&root, host::monotonic_now()) {
+        Ok(cgroups) => tracing::debug!(cgroups, "cgroups there are"),
+        Err(error) => {
+            tracing::warn!(%error, root = %root.display(), "cgroups made before the agent cannot be listed")
+        }
+    }
+    let watch = if file.is_some() { None } else { Watch::of(config)? };
+    let (watch, changes) = watch.unzip();
+    if changes.is_some() {
+        identities = identities.with_cluster(Cluster::new(kubernetes::Limits::default()));
+    }
     let recorder = match file {
         Some(file) => {
             identities = identities.for_recording();
@@ -108,6 +127,7 @@ fn serve(
     let is_exponential = otlp.is_exponential();
     let started = wall.epoch(host::monotonic_now());
     let (mut exporters, spans) = Exporters::start(config, otlp, source.clone(), started)?;
+    let kubernetes = watch.map(|watch| exporters.watch(watch));
     let tracing = Spans::new(live::sampler(config), spans.is_some(), fastrand::u64(..));
     let orders = Arc::new(Orders::default());
     orders.set_series_ttl(config.series_ttl);
@@ -125,6 +145,9 @@ fn serve(
         ),
         pages,
         printed: printed.as_ref().map(|(sender, _)| sender.clone()),
+        resolver: if changes.is_some() { resolver() } else { None },
+        changes,
+        kubernetes,
         existing: Some(existing_connections()),
         recorder,
         spans,
@@ -227,6 +250,19 @@ fn announce(config: &Config, probes: &Probes, server: Option<&Server>) {
     }
     if config.print == Print::Off {
         tracing::info!("exchanges are not printed; --print pretty shows them");
+    }
+}
+
+/// What tells whom the addresses of services stand for.
+fn resolver() -> Option<Resolver> {
+    let resolver =
+        Conntrack::open().and_then(|conntrack| Resolver::start(conntrack).map_err(conntrack::Error::Io));
+    match resolver {
+        Ok(resolver) => Some(resolver),
+        Err(error) => {
+            tracing::warn!(%error, "services that are asked by their own address are not told from the pods behind them");
+            None
+        }
     }
 }
 

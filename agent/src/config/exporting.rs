@@ -70,7 +70,7 @@ pub(super) static EXPORTING: &[Setting] = &[
         value_name: Some("METRIC:ATTRIBUTE,…"),
         help: "Attributes that metrics are not to have, with * and ? in both names; redtap cardinality tells what it saves",
         live: true,
-        list: true,
+        list: Some(","),
         set: |config, text| config.attributes.set_exclude(text),
         ..BLANK
     },
@@ -79,7 +79,7 @@ pub(super) static EXPORTING: &[Setting] = &[
         value_name: Some("METRIC:ATTRIBUTE,…"),
         help: "The only attributes that these metrics are to have, beside service.name",
         live: true,
-        list: true,
+        list: Some(","),
         set: |config, text| config.attributes.set_include(text),
         ..BLANK
     },
@@ -89,7 +89,7 @@ pub(super) static EXPORTING: &[Setting] = &[
         help: "Which headers tell the trace of a request, the first that does: tracecontext, b3, b3multi, jaeger, none",
         default: Some("tracecontext,b3,b3multi,jaeger"),
         standard: Some("OTEL_PROPAGATORS"),
-        list: true,
+        list: Some(","),
         set: |config, text| list::propagators(text).map(|value| config.propagators = value),
         ..BLANK
     },
@@ -214,7 +214,7 @@ pub(super) static EXPORTING: &[Setting] = &[
         value_name: Some("NAME=VALUE,…"),
         help: "Header fields to write with, such as X-Scope-OrgID=tenant; values percent-encoded where they have to be",
         live: true,
-        list: true,
+        list: Some(","),
         shown: list::names_alone,
         set: |config, text| list::headers(text).map(|value| config.remote_write_headers = value),
         ..BLANK
@@ -233,7 +233,7 @@ pub(super) static EXPORTING: &[Setting] = &[
         value_name: Some("NAME=VALUE,…"),
         help: "Labels that every series is written with; values percent-encoded where they have to be",
         live: true,
-        list: true,
+        list: Some(","),
         set: |config, text| list::labels(text).map(|value| config.external_labels = value),
         ..BLANK
     },

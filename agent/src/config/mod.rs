@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod exporting;
 mod load;
+mod naming;
 mod observing;
 mod setting;
 pub mod value;
@@ -27,9 +28,16 @@ pub use self::{
     load::Given,
     setting::{Setting, Task},
     value::{Choice, Rejected, endpoint::Listen, list::Headers},
-    words::{BpfLog, LogFormat, NativeHistograms, OtlpProtocol, Print, RemoteWriteVersion, TracesSampler},
+    words::{
+        AppLabels, BpfLog, Kubernetes, LogFormat, NativeHistograms, OtlpProtocol, Peers, Print,
+        RemoteWriteVersion, TracesSampler, Unmatched,
+    },
 };
-use crate::{export::metrics::Selection, net, red};
+use crate::{
+    export::metrics::Selection,
+    identity::select::{self, QueryKeys, Rules},
+    net, red, route,
+};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +128,34 @@ pub struct Config {
     pub program_stats: bool,
     /// Watch the agent's own connections.
     pub include_self: bool,
+    /// Whose traffic is watched.
+    pub selection: select::Selection,
+    /// What services are called.
+    pub service_rules: Rules,
+    /// Keys of queries whose values are not shown.
+    pub sensitive_query: QueryKeys,
+    /// Templates are made of paths that no pattern fits.
+    pub routes: bool,
+    /// The user's own templates.
+    pub route_patterns: Vec<route::Pattern>,
+    /// What becomes of a path that has no template.
+    pub route_unmatched: Unmatched,
+    /// Whether Kubernetes is asked.
+    pub kubernetes: Kubernetes,
+    /// How to reach it; `None`: as the environment says.
+    pub kubeconfig: Option<PathBuf>,
+    /// The node whose pods these are; `None`: the host's name.
+    pub node_name: Option<String>,
+    /// What the cluster is called; empty: nothing.
+    pub cluster_name: String,
+    /// Whether it is asked who has which address.
+    pub kubernetes_peers: Peers,
+    /// Names of the pods' labels that become attributes, with `*` and `?`.
+    pub kubernetes_labels: Vec<String>,
+    /// Names of the pods' annotations likewise.
+    pub kubernetes_annotations: Vec<String>,
+    /// Whether the well-known labels name services.
+    pub kubernetes_app_labels: AppLabels,
     /// Filter of the agent's log, as `tracing-subscriber` reads it.
     pub log: String,
     /// Form of the agent's log.
@@ -174,6 +210,20 @@ impl Default for Config {
             bpf_log: BpfLog::Off,
             program_stats: false,
             include_self: false,
+            selection: select::Selection::default(),
+            service_rules: Rules::default(),
+            sensitive_query: QueryKeys::default(),
+            routes: true,
+            route_patterns: Vec::new(),
+            route_unmatched: Unmatched::default(),
+            kubernetes: Kubernetes::default(),
+            kubeconfig: None,
+            node_name: None,
+            cluster_name: String::new(),
+            kubernetes_peers: Peers::default(),
+            kubernetes_labels: Vec::new(),
+            kubernetes_annotations: Vec::new(),
+            kubernetes_app_labels: AppLabels::default(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             sources: Sources::default(),

@@ -1,7 +1,7 @@
 //! What a setting is: one key for the flag, the environment variable and the file alike. The tables of all settings are
-//! `observing` and `exporting`.
+//! `observing`, `naming` and `exporting`.
 
-use super::{Config, exporting::EXPORTING, observing::OBSERVING, value::Rejected};
+use super::{Config, exporting::EXPORTING, naming::NAMING, observing::OBSERVING, value::Rejected};
 
 /// What the agent is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub struct Setting {
     pub tasks: &'static [Task],
     /// Whether a running agent can take a new value on SIGHUP.
     pub live: bool,
-    /// Whether it is a list, which the file may have as a sequence.
-    pub list: bool,
+    /// What stands between the members of a list, which the file may have as a sequence; `None`: it is none.
+    pub list: Option<&'static str>,
     /// How its value is shown: whatever may be a secret in it is not.
     pub shown: fn(&str) -> String,
     /// Takes a text as its value.
@@ -50,15 +50,15 @@ pub(super) const BLANK: Setting = Setting {
     standard: None,
     tasks: &[Task::Run],
     live: false,
-    list: false,
+    list: None,
     shown: str::to_owned,
     set: |_, _| Ok(()),
 };
 
 impl Setting {
-    /// Every setting: first what is observed, then what is exported.
+    /// Every setting: first what is observed, then what it is called, then how it is exported.
     pub fn all() -> impl Iterator<Item = &'static Self> + Clone {
-        OBSERVING.iter().chain(EXPORTING)
+        OBSERVING.iter().chain(NAMING).chain(EXPORTING)
     }
 
     /// The setting of `key`.

@@ -14,6 +14,48 @@ pub enum Print {
     Pretty,
 }
 
+/// Whether Kubernetes is asked whose traffic it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kubernetes {
+    /// Where the agent runs in a pod, or is told how to reach it.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Whether Kubernetes is asked who has which address of the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Peers {
+    /// By services, their endpoints, and nodes.
+    #[default]
+    Services,
+    /// No: peers go by the names that DNS gives them, or by the class of their address.
+    Off,
+}
+
+/// Whether the labels `app.kubernetes.io/…` name services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AppLabels {
+    /// They do not: owners do.
+    #[default]
+    Ignore,
+    /// They do.
+    Heed,
+}
+
+/// What becomes of a path that has no template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unmatched {
+    /// Its requests have no route.
+    #[default]
+    Omit,
+    /// Their route is `/**`.
+    Wildcard,
+}
+
 /// How much the kernel side logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BpfLog {
@@ -138,4 +180,20 @@ impl Choice for OtlpProtocol {
 
 impl Choice for RemoteWriteVersion {
     const ALL: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("1", Self::One), ("2", Self::Two)];
+}
+
+impl Choice for Kubernetes {
+    const ALL: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("on", Self::On), ("off", Self::Off)];
+}
+
+impl Choice for Peers {
+    const ALL: &'static [(&'static str, Self)] = &[("services", Self::Services), ("off", Self::Off)];
+}
+
+impl Choice for AppLabels {
+    const ALL: &'static [(&'static str, Self)] = &[("ignore", Self::Ignore), ("heed", Self::Heed)];
+}
+
+impl Choice for Unmatched {
+    const ALL: &'static [(&'static str, Self)] = &[("omit", Self::Omit), ("wildcard", Self::Wildcard)];
 }

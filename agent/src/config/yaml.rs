@@ -106,10 +106,10 @@ impl<'de> Deserialize<'de> for Pairs {
                 let mut pairs = Vec::new();
                 while let Some(key) = map.next_key::<Spanned<String>>()? {
                     let value = match Setting::find(&key.value) {
-                        Some(setting) if setting.list => {
+                        Some(Setting { list: Some(separator), .. }) => {
                             let list = map.next_value::<Option<Spanned<List>>>()?;
                             list.map(|list| Spanned {
-                                value: list.value.0,
+                                value: list.value.0.join(separator),
                                 referenced: list.referenced,
                                 defined: list.defined,
                             })
@@ -127,8 +127,8 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// A sequence of texts, or a text, as the text that flags have: separated by commas.
-struct List(String);
+/// A sequence of texts, or a text.
+struct List(Vec<String>);
 
 impl<'de> Deserialize<'de> for List {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for List {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<List, E> {
-                Ok(List(text.to_owned()))
+                Ok(List(vec![text.to_owned()]))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<List, A::Error> {
@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for List {
                 while let Some(text) = sequence.next_element::<String>()? {
                     texts.push(text);
                 }
-                Ok(List(texts.join(",")))
+                Ok(List(texts))
             }
         }
 

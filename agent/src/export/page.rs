@@ -19,7 +19,13 @@ use super::{
     metrics::{Selection, Target},
 };
 pub use crate::net::Want;
-use crate::{net, red};
+use crate::{
+    identity::{
+        Service,
+        kubernetes::{ResourceStatus, Status},
+    },
+    net, red,
+};
 
 /// Scrapes that may be under way at once; the others wait.
 pub const MAX_SCRAPES: usize = 8;
@@ -44,6 +50,19 @@ pub struct Page {
     pub exporters: Vec<ExporterView>,
     /// Which attributes are exported.
     pub selection: Arc<Selection>,
+    /// How the watches of the Kubernetes API fare, where it is asked.
+    pub kubernetes: Vec<ResourceStatus>,
+}
+
+impl Page {
+    /// All services that the page speaks of, each once, by name.
+    #[must_use]
+    pub fn services(&self) -> Vec<&Arc<Service>> {
+        let mut all: Vec<_> = self.red.services.values().chain(self.net.services.values()).collect();
+        all.sort_unstable();
+        all.dedup_by(|a, b| a.name == b.name && a.identifying == b.identifying);
+        all
+    }
 }
 
 /// What is on every page that the reader does not know of.
@@ -57,6 +76,8 @@ pub struct Outside {
     pub exporters: Vec<Arc<Exporter>>,
     /// Which attributes are exported.
     pub selection: Arc<Selection>,
+    /// The watches of the Kubernetes API, where it is asked.
+    pub kubernetes: Option<Arc<Status>>,
 }
 
 /// Why there is no page.
@@ -137,6 +158,7 @@ impl PageSource {
         page.started = outside.started;
         page.target = Arc::clone(&outside.target);
         page.selection = Arc::clone(&outside.selection);
+        page.kubernetes = outside.kubernetes.as_ref().map(|status| status.snapshot()).unwrap_or_default();
         page.exporters = outside.exporters.iter().map(|exporter| exporter.view()).collect();
     }
 

@@ -1,30 +1,18 @@
 //! What a query must not give away: the values of keys that the HTTP conventions call sensitive.
 
-/// Keys whose values are replaced, case-sensitive: those of the conventions (v1.44), and the two that the next
-/// version adds.
-pub const SENSITIVE_KEYS: [&str; 7] = [
-    "AWSAccessKeyId",
-    "Signature",
-    "X-Amz-Credential",
-    "X-Amz-Security-Token",
-    "X-Amz-Signature",
-    "X-Goog-Signature",
-    "sig",
-];
-
-/// What stands for a value.
-pub const REDACTED: &[u8] = b"REDACTED";
+use crate::identity::select::QueryKeys;
+pub use crate::identity::select::REDACTED;
 
 /// The pieces of `query`, in order, with each sensitive value as [`REDACTED`]. Their bytes are those of the query but for
 /// the values: `sig=abc&a=b` gives `sig=`, `REDACTED`, `&`, `a=b`.
 ///
 /// Bias: rather too much is hidden than too little. A key counts as sensitive with its characters percent-encoded,
 /// too, and one after a `;` hides all up to the next `&`, since servers differ in whether `;` separates.
-pub fn query(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn query<'a>(query: &'a [u8], keys: &'a QueryKeys) -> impl Iterator<Item = &'a [u8]> {
     let pairs = query.split(|byte| *byte == b'&').enumerate();
-    pairs.flat_map(|(index, pair)| {
+    pairs.flat_map(move |(index, pair)| {
         let separator: &[u8] = if index == 0 { b"" } else { b"&" };
-        let (shown, hidden): (&[u8], &[u8]) = match value_of_sensitive(pair) {
+        let (shown, hidden): (&[u8], &[u8]) = match value_of_sensitive(pair, keys) {
             Some(value) => (pair.get(..value).unwrap_or_default(), REDACTED),
             None => (pair, b""),
         };
@@ -33,11 +21,11 @@ pub fn query(query: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Where the value of the first sensitive key begins.
-fn value_of_sensitive(pair: &[u8]) -> Option<usize> {
+fn value_of_sensitive(pair: &[u8], keys: &QueryKeys) -> Option<usize> {
     let mut start = 0;
     for parameter in pair.split(|byte| *byte == b';') {
         if let Some(equals) = parameter.iter().position(|byte| *byte == b'=')
-            && parameter.get(..equals).is_some_and(is_sensitive)
+            && parameter.get(..equals).is_some_and(|key| keys.contains(decoded(key)))
         {
             return Some(start + equals + 1);
         }
@@ -46,12 +34,8 @@ fn value_of_sensitive(pair: &[u8]) -> Option<usize> {
     None
 }
 
-fn is_sensitive(key: &[u8]) -> bool {
-    SENSITIVE_KEYS.into_iter().any(|sensitive| decoded(key).eq(sensitive.bytes()))
-}
-
 /// The bytes of percent-encoded text; a `%` without two digits stands for itself.
-fn decoded(text: &[u8]) -> impl Iterator<Item = u8> {
+fn decoded(text: &[u8]) -> impl Iterator<Item = u8> + Clone {
     let mut rest = text;
     std::iter::from_fn(move || {
         let (first, mut after) = rest.split_first()?;
@@ -101,7 +85,7 @@ mod tests {
             ("&&sig=a&&", "&&sig=REDACTED&&"),
             ("=sig", "=sig"),
         ] {
-            let redacted = query(text.as_bytes()).collect::<Vec<_>>().concat();
+            let redacted = query(text.as_bytes(), &QueryKeys::default()).collect::<Vec<_>>().concat();
             assert_eq!(String::from_utf8_lossy(&redacted), expected, "{text}");
         }
     }

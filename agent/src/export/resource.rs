@@ -10,6 +10,11 @@ use std::{
     sync::Arc,
 };
 
+use crate::{
+    identity::{Service, attributes},
+    semconv,
+};
+
 /// `telemetry.sdk.name`: `opentelemetry` is reserved for the official ones.
 pub const SDK_NAME: &str = "redtap";
 
@@ -51,7 +56,7 @@ impl Resource {
     #[must_use]
     pub fn detect(root: &Path, variables: impl Fn(&str) -> Option<String>) -> (Self, Option<Ignored>) {
         let variable = |name| variables(name).filter(|value| !value.is_empty());
-        let given = variable("OTEL_RESOURCE_ATTRIBUTES").map(|list| parse(&list).ok_or(Ignored::Attributes));
+        let given = variable("OTEL_RESOURCE_ATTRIBUTES").map(|list| attributes(&list).ok_or(Ignored::Attributes));
         let (given, ignored) = match given {
             None => (Vec::new(), None),
             Some(Ok(given)) => (given, None),
@@ -80,11 +85,28 @@ impl Resource {
         (resource, ignored)
     }
 
-    /// `service.instance.id` of a service of this host: what is measured of all its processes here is one
-    /// instance.
+    /// `service.instance.id` of a service that has none of its own: what is measured of all its processes on this host is
+    /// one instance.
     #[must_use]
     pub fn instance(&self, service: &str) -> String {
         format!("{}:{service}", self.host)
+    }
+
+    /// All that is known of a service and of its host, no name twice: what is the service's own comes first.
+    #[must_use]
+    pub fn of(&self, service: &Service) -> Vec<(&str, Arc<str>)> {
+        let mut all = vec![(semconv::SERVICE_NAME.otel, Arc::clone(&service.name))];
+        let own = service.identifying.iter().chain(&service.descriptive);
+        all.extend(own.map(|(attribute, value)| (attribute.otel, Arc::clone(value))));
+        if service.get(semconv::SERVICE_INSTANCE_ID).is_none() {
+            all.push((semconv::SERVICE_INSTANCE_ID.otel, self.instance(&service.name).into()));
+        }
+        for (key, value) in &self.common {
+            if !all.iter().any(|(own, _)| **own == **key) {
+                all.push((key, Arc::clone(value)));
+            }
+        }
+        all
     }
 }
 
@@ -144,30 +166,4 @@ fn unescaped(quoted: &str) -> String {
         plain => Some(plain),
     };
     std::iter::from_fn(next).collect()
-}
-
-/// Pairs of a list like `key=value,key=value`; `None` if anything of it is malformed.
-fn parse(list: &str) -> Option<Vec<(String, String)>> {
-    let members = list.split(',').map(str::trim).filter(|member| !member.is_empty());
-    let pair = |member: &str| {
-        let (key, value) = member.split_once('=')?;
-        let (key, value) = (decoded(key.trim())?, decoded(value.trim())?);
-        (!key.is_empty()).then_some((key, value))
-    };
-    members.map(pair).collect()
-}
-
-/// RFC 3986 percent-decoding; `None` if an escape is none, or the whole is not UTF-8.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }

@@ -25,10 +25,8 @@ pub struct Link<'a> {
     pub local: Option<SocketAddr>,
     /// Peer address, once told.
     pub peer: Option<SocketAddr>,
-    /// The process that owns the socket.
+    /// Whose socket it is.
     pub owner: Owner,
-    /// Id of the cgroup the socket belongs to; 0: not known.
-    pub cgroup: u64,
     /// When its handshake was completed, or it was first seen.
     pub opened: Nanos,
     /// Its opening was seen.
@@ -39,7 +37,52 @@ pub struct Link<'a> {
     pub round_trip: Option<Duration>,
     /// The deliverer's own notes.
     pub tags: &'a mut Tags,
-    pairs: &'a Pairs,
+    other: Other<'a>,
+}
+
+/// Where it is looked up who is at the other end.
+#[derive(Clone, Copy)]
+enum Other<'a> {
+    Pairs(&'a Pairs),
+    Known(Option<Owner>),
+}
+
+/// A connection as it was, kept for later.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    cookie: u64,
+    role: Option<Role>,
+    local: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
+    owner: Owner,
+    opened: Nanos,
+    is_new: bool,
+    connect: Option<Duration>,
+    round_trip: Option<Duration>,
+    other: Option<Owner>,
+    tags: Tags,
+}
+
+impl Kept {
+    /// The connection, by what is known of its other end by now.
+    #[must_use]
+    pub fn link(&mut self, pairs: &Pairs) -> Link<'_> {
+        let found = self.local.zip(self.peer).and_then(|(local, peer)| pairs.other_end(local, peer));
+        self.other = found.or(self.other);
+        Link {
+            cookie: self.cookie,
+            role: self.role,
+            local: self.local,
+            peer: self.peer,
+            owner: self.owner,
+            opened: self.opened,
+            is_new: self.is_new,
+            connect: self.connect,
+            round_trip: self.round_trip,
+            tags: &mut self.tags,
+            other: Other::Known(self.other),
+        }
+    }
 }
 
 impl<'a> Link<'a> {
@@ -49,21 +92,41 @@ impl<'a> Link<'a> {
             role: flow.account.role,
             local: flow.local,
             peer: flow.peer,
-            owner: Owner { pid: flow.pid, comm: flow.comm },
-            cgroup: flow.cgroup,
+            owner: flow.owner(),
             opened: flow.account.opened,
             is_new: flow.account.is_new,
             connect: flow.account.connect,
             round_trip: flow.account.round_trip(),
             tags: &mut flow.tags,
-            pairs,
+            other: Other::Pairs(pairs),
+        }
+    }
+
+    /// A copy that outlives the connection.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept {
+            cookie: self.cookie,
+            role: self.role,
+            local: self.local,
+            peer: self.peer,
+            owner: self.owner,
+            opened: self.opened,
+            is_new: self.is_new,
+            connect: self.connect,
+            round_trip: self.round_trip,
+            other: self.other_end(),
+            tags: *self.tags,
         }
     }
 
     /// Who is at the other end, if that is a socket of this host that is known.
     #[must_use]
     pub fn other_end(&self) -> Option<Owner> {
-        self.pairs.other_end(self.local?, self.peer?)
+        match self.other {
+            Other::Pairs(pairs) => pairs.other_end(self.local?, self.peer?),
+            Other::Known(owner) => owner,
+        }
     }
 }
 
@@ -78,8 +141,8 @@ pub trait Delivery {
     /// A connection is open and has carried this since the last time; `false`: too early to tell whose it is, to be
     /// asked again. `at_end`: for the last time.
     fn progress(&mut self, progress: &Progress, link: &mut Link<'_>, at_end: bool) -> bool;
-    /// A connection has ended.
-    fn closed(&mut self, reason: CloseReason, at: Nanos, link: &mut Link<'_>);
+    /// A connection has ended; `last`: what it has carried since that was last told.
+    fn closed(&mut self, reason: CloseReason, at: Nanos, last: Option<&Progress>, link: &mut Link<'_>);
     /// A connect has failed.
     fn failed(&mut self, cause: ConnectFailure, at: Nanos, link: &mut Link<'_>);
     /// A TLS handshake has ended.

@@ -12,8 +12,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Flow, Progress, Tags, Verdict};
-pub use delivery::{Delivery, Link};
+pub use connection::{Flow, Progress, Tags, Translation, Verdict};
+pub use delivery::{Delivery, Kept, Link};
 pub use ending::{CLOSE_REASONS, CONNECT_FAILURES, CloseReason, ConnectFailure};
 pub use pairs::{Owner, Pairs};
 pub use stream::{Stream, Window};

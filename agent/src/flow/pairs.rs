@@ -12,13 +12,15 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Room for fewer entries than this is kept after a burst.
 const ROOM: usize = 4096;
 
-/// A process at an end of a connection.
+/// Whose a socket at an end of a connection is, as far as the kernel tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The process; 0: not known.
     pub pid: u32,
     /// The name of the thread that connected; all zero: not known.
     pub comm: [u8; 16],
+    /// Id of the cgroup the socket belongs to; 0: not known.
+    pub cgroup: u64,
 }
 
 struct Place {
@@ -28,6 +30,8 @@ struct Place {
     sockets: u32,
     /// Since when there are none.
     gone: Option<Nanos>,
+    /// Whom the peer's address stands for: what sockets of the other end have for their own.
+    translated: Option<SocketAddr>,
 }
 
 /// Local and peer address of a socket.
@@ -43,7 +47,7 @@ pub struct Pairs {
 impl Pairs {
     /// A socket has these addresses.
     pub fn opened(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, owner: Owner) {
-        let fresh = Place { cookie, owner, sockets: 1, gone: None };
+        let fresh = Place { cookie, owner, sockets: 1, gone: None, translated: None };
         match self.places.entry((local, peer)) {
             hashbrown::hash_map::Entry::Vacant(vacant) => {
                 vacant.insert(fresh);
@@ -65,6 +69,19 @@ impl Pairs {
             && place.cookie == cookie
         {
             place.owner = owner;
+            if let Some(behind) = place.translated {
+                self.owned(local, behind, cookie, owner);
+            }
+        }
+    }
+
+    /// The peer's address of a socket stands for another, which is the one that the other end has.
+    pub fn translated(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, behind: SocketAddr) {
+        let Some(place) = self.places.get_mut(&(local, peer)) else { return };
+        if place.cookie == cookie && place.translated.is_none() && behind != peer {
+            place.translated = Some(behind);
+            let owner = place.owner;
+            self.opened(local, behind, cookie, owner);
         }
     }
 
@@ -75,13 +92,17 @@ impl Pairs {
         if place.sockets == 0 && place.gone.is_none() {
             place.gone = Some(now);
             self.gone.push_back((now, (local, peer)));
+            if let Some(behind) = place.translated {
+                self.closed(local, behind, now);
+            }
         }
     }
 
     /// Who is at the other end of a socket with these addresses, if that is this host, and one socket only.
     #[must_use]
     pub fn other_end(&self, local: SocketAddr, peer: SocketAddr) -> Option<Owner> {
-        let place = self.places.get(&(peer, local))?;
+        let behind = self.places.get(&(local, peer)).and_then(|own| own.translated);
+        let place = self.places.get(&(behind.unwrap_or(peer), local))?;
         (place.sockets <= 1).then_some(place.owner)
     }
 
@@ -122,8 +143,8 @@ mod tests {
         ([127, 0, 0, 1], port).into()
     }
 
-    const CLIENT: Owner = Owner { pid: 1, comm: [0; 16] };
-    const SERVER: Owner = Owner { pid: 2, comm: [0; 16] };
+    const CLIENT: Owner = Owner { pid: 1, comm: [0; 16], cgroup: 0 };
+    const SERVER: Owner = Owner { pid: 2, comm: [0; 16], cgroup: 0 };
 
     #[test]
     fn an_end_knows_the_other_for_a_while_after_it_has_closed() {
@@ -144,6 +165,23 @@ mod tests {
         pairs.opened(client, server, 3, CLIENT);
         assert_eq!(pairs.other_end(server, client), Some(CLIENT));
         assert_eq!(pairs.len(), 2);
+    }
+
+    #[test]
+    fn ends_that_a_translated_address_is_between_know_each_other() {
+        let (client, service, server) = (address(40_000), address(80), address(8080));
+        let mut pairs = Pairs::default();
+        pairs.opened(client, service, 1, Owner::default());
+        pairs.opened(server, client, 2, SERVER);
+        assert_eq!((pairs.other_end(client, service), pairs.other_end(server, client)), (None, None));
+        pairs.translated(client, service, 1, server);
+        pairs.owned(client, service, 1, CLIENT);
+        assert_eq!(pairs.other_end(client, service), Some(SERVER));
+        assert_eq!(pairs.other_end(server, client), Some(CLIENT));
+        pairs.closed(client, service, Nanos(10));
+        pairs.closed(server, client, Nanos(10));
+        pairs.expire(Nanos(10).plus(LINGER));
+        assert!(pairs.is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use redtap_ebpf::{Closed, Opened, Role, Segment, Totals, closed, segment, tcp};
 
 use super::{
-    connection::{Flow, Verdict},
+    connection::{Flow, Translation, Verdict},
     delivery::{Delivery, Link},
     ended::Ended,
     ending::{CloseReason, ConnectFailure},
@@ -114,7 +114,7 @@ impl Table {
         cookie: u64,
         local: SocketAddr,
         peer: SocketAddr,
-        pid: u32,
+        owner: Owner,
         role: Option<Side>,
         now: Nanos,
     ) {
@@ -125,16 +125,34 @@ impl Table {
             self.counts.opened += 1;
         }
         let flow = self.flows.entry(cookie).or_default();
+        if flow.pid == 0 {
+            flow.pid = owner.pid;
+        }
+        if flow.cgroup == 0 {
+            flow.cgroup = owner.cgroup;
+        }
         if flow.local.is_none() {
             (flow.local, flow.peer) = (Some(local), Some(peer));
-            self.pairs.opened(local, peer, cookie, Owner { pid, comm: flow.comm });
+            self.pairs.opened(local, peer, cookie, flow.owner());
         }
         flow.touched = flow.touched.max(now);
         flow.account.existing(role, now);
-        if flow.pid == 0 {
-            flow.pid = pid;
-            self.pairs.owned(local, peer, cookie, Owner { pid, comm: flow.comm });
+        self.pairs.owned(local, peer, cookie, flow.owner());
+    }
+
+    /// The peer's address of a connection stands for another.
+    pub fn translated(&mut self, cookie: u64, behind: SocketAddr) {
+        let Some(flow) = self.flows.get_mut(&cookie) else { return };
+        flow.tags.translation = Translation::Known;
+        if let (Some(local), Some(peer)) = (flow.local, flow.peer) {
+            self.pairs.translated(local, peer, cookie, behind);
         }
+    }
+
+    /// Who is at the ends of connections.
+    #[must_use]
+    pub const fn ends(&self) -> &Pairs {
+        &self.pairs
     }
 
     /// Takes a window of a segment.
@@ -162,13 +180,13 @@ impl Table {
         if header.acked != 0 {
             release(flow, Some(Nanos(header.acked)), header.cookie, &mut self.output, &self.pairs, delivery);
         }
-        let pid = flow.pid;
+        let owner = flow.owner();
         let verdict = flow.segment(header, bytes, &mut self.output);
         count(&mut self.counts, verdict);
-        if flow.pid != pid
+        if flow.owner() != owner
             && let (Some(local), Some(peer)) = (flow.local, flow.peer)
         {
-            self.pairs.owned(local, peer, header.cookie, Owner { pid: flow.pid, comm: flow.comm });
+            self.pairs.owned(local, peer, header.cookie, flow.owner());
         }
         if let Some(hint) = flow.hint() {
             delivery.hint(header.cookie, hint, !flow.hinted);
@@ -190,7 +208,7 @@ impl Table {
         flow.touched = Nanos(opened.time);
         flow.opened(opened);
         if let (Some(local), Some(peer)) = (flow.local, flow.peer) {
-            self.pairs.opened(local, peer, opened.cookie, Owner { pid: flow.pid, comm: flow.comm });
+            self.pairs.opened(local, peer, opened.cookie, flow.owner());
         }
         if opened.role == Role::Passive as u8 && !self.early.is_empty() {
             self.claim_early(opened, delivery);
@@ -405,8 +423,8 @@ impl Table {
         match ended {
             Fate::Failed(cause) => delivery.failed(cause, now, &mut Link::of(cookie, flow, &self.pairs)),
             Fate::Closed(reason) => {
-                progress(cookie, flow, true, &self.pairs, delivery);
-                delivery.closed(reason, now, &mut Link::of(cookie, flow, &self.pairs));
+                let last = flow.progress();
+                delivery.closed(reason, now, last.as_ref(), &mut Link::of(cookie, flow, &self.pairs));
             }
         }
         if let (Some(local), Some(peer)) = (flow.local, flow.peer) {

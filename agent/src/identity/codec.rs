@@ -1,7 +1,8 @@
 //! A process as bytes, for recorded files: little-endian, texts preceded by their length in two bytes.
 //!
-//! `pid: u32, start_ticks: u64, since: u64, name, executable, otel_service_name`; the last is absent (no more bytes)
-//! where the process named none.
+//! `pid: u32, start_ticks: u64, since: u64, name, executable`, then as far as they are known, each of them only if all before it
+//! are there: the declared service name, the cgroup's path, the command line, and pairs of declared attributes. An empty text
+//! says that a thing is not known.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
@@ -16,8 +17,12 @@ impl Process {
         out.extend_from_slice(&self.since.0.to_le_bytes());
         put_text(out, self.name.as_bytes());
         put_text(out, self.executable.as_os_str().as_bytes());
-        if let Some(name) = &self.otel_service_name {
-            put_text(out, name.as_bytes());
+        put_text(out, self.declared.name.as_deref().unwrap_or_default().as_bytes());
+        put_text(out, self.cgroup.as_bytes());
+        put_text(out, &self.command_line);
+        for (key, value) in &self.declared.attributes {
+            put_text(out, key.as_bytes());
+            put_text(out, value.as_bytes());
         }
     }
 
@@ -25,15 +30,25 @@ impl Process {
     #[must_use]
     pub fn from_record(mut bytes: &[u8]) -> Option<Self> {
         let rest = &mut bytes;
-        let process = Self {
+        let mut process = Self {
             pid: u32::from_le_bytes(take(rest)?),
             start_ticks: u64::from_le_bytes(take(rest)?),
             since: Nanos(u64::from_le_bytes(take(rest)?)),
             name: take_string(rest)?,
             executable: PathBuf::from(OsStr::from_bytes(take_text(rest)?)),
-            otel_service_name: if rest.is_empty() { None } else { Some(take_string(rest)?) },
+            ..Self::default()
         };
-        rest.is_empty().then_some(process)
+        if !rest.is_empty() {
+            process.declared.name = Some(take_string(rest)?).filter(|name| !name.is_empty());
+        }
+        if !rest.is_empty() {
+            process.cgroup = take_string(rest)?;
+            process.command_line = take_text(rest)?.to_vec();
+        }
+        while !rest.is_empty() {
+            process.declared.attributes.push((take_string(rest)?, take_string(rest)?));
+        }
+        Some(process)
     }
 }
 
@@ -68,17 +83,24 @@ mod tests {
     use proptest::{collection::vec, option, prelude::*};
 
     use super::*;
+    use crate::identity::declared::Declared;
 
     fn process() -> impl Strategy<Value = Process> {
         let numbers = (any::<u32>(), any::<u64>(), any::<u64>());
-        (numbers, ".{0,40}", vec(any::<u8>(), 0..40), option::of(".{0,40}")).prop_map(
-            |((pid, start_ticks, since), name, executable, otel_service_name)| Process {
-                pid,
-                start_ticks,
-                since: Nanos(since),
-                name,
-                executable: std::ffi::OsString::from_vec(executable).into(),
-                otel_service_name,
+        let texts = (".{0,40}", vec(any::<u8>(), 0..40), ".{0,40}", vec(any::<u8>(), 0..40));
+        let declared = (option::of(".{1,40}"), vec((".{0,9}", ".{0,9}"), 0..4));
+        (numbers, texts, declared).prop_map(
+            |((pid, start_ticks, since), (name, executable, cgroup, command_line), (service, attributes))| {
+                Process {
+                    pid,
+                    start_ticks,
+                    since: Nanos(since),
+                    name,
+                    executable: std::ffi::OsString::from_vec(executable).into(),
+                    declared: Declared { name: service, attributes },
+                    command_line,
+                    cgroup,
+                }
             },
         )
     }
@@ -101,7 +123,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_cut_is_refused_or_loses_its_service_name(process in process(), part in 0.0..1.0_f64) {
+        fn what_is_cut_is_refused_or_knows_less(process in process(), part in 0.0..1.0_f64) {
             let mut bytes = Vec::new();
             process.to_record(&mut bytes);
             #[expect(
@@ -111,26 +133,21 @@ mod tests {
                 reason = "a fraction of a small length"
             )]
             let end = (bytes.len() as f64 * part) as usize;
-            let unnamed = Process { otel_service_name: None, ..process };
-            let read = Process::from_record(&bytes[..end]);
-            prop_assert!(read.is_none() || read == Some(unnamed));
+            let Some(read) = Process::from_record(&bytes[..end]) else { return Ok(()) };
+            prop_assert_eq!((read.pid, read.start_ticks, read.since), (process.pid, process.start_ticks, process.since));
+            prop_assert_eq!((&read.name, &read.executable), (&process.name, &process.executable));
+            prop_assert!(read.declared.attributes.len() <= process.declared.attributes.len());
         }
     }
 
     #[test]
     fn texts_longer_than_the_length_field_are_cut() {
-        let process = Process {
-            pid: 1,
-            start_ticks: 2,
-            since: Nanos(3),
-            name: "x".repeat(70_000),
-            executable: PathBuf::new(),
-            otel_service_name: Some(String::new()),
-        };
+        let process =
+            Process { pid: 1, start_ticks: 2, since: Nanos(3), name: "x".repeat(70_000), ..Process::default() };
         let mut bytes = Vec::new();
         process.to_record(&mut bytes);
         let read = Process::from_record(&bytes).expect("a written process is read");
         assert_eq!(read.name.len(), 65_535);
-        assert_eq!(read.otel_service_name.as_deref(), Some(""));
+        assert_eq!(read.declared, Declared::default());
     }
 }

@@ -1,25 +1,49 @@
-//! Who a socket belongs to: from a process id to the service that its exchanges are counted for.
+//! Who a socket belongs to: from its process and its cgroup to the service that its exchanges are counted for.
 //!
-//! [`Identities`] belongs to the reader's thread. It is told of every exec and exit by the kernel and asks its
-//! [`ProcSource`] for the rest; it never walks `/proc`. The bias: a name is better late or coarse than wrong, and
-//! rather [`UNKNOWN_SERVICE`] than somebody else's.
+//! [`Identities`] belongs to the reader's thread. It is told of every exec and exit, and of every cgroup, by the kernel, and of
+//! pods by [`kubernetes`]; it asks its [`ProcSource`] for the rest, and never walks `/proc`. The bias: a name is better late or
+//! coarse than wrong, and rather [`UNKNOWN_SERVICE`] than somebody else's.
 
+pub mod cgroup;
 mod codec;
+mod declared;
+mod entry;
 pub mod host;
+pub mod kubernetes;
 pub mod names;
+mod naming;
+mod outside;
 pub mod owners;
 mod process;
+mod remote;
+pub mod runtime;
+pub mod select;
 mod service;
+mod watch;
+mod whose;
 
-use std::{collections::VecDeque, fmt, mem, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use redtap_ebpf::{COMM_LEN, Exec, Exit};
 
+pub use declared::{Declared, attributes};
+pub use naming::Naming;
 pub use process::{Proc, ProcSource, Process, Replayed};
-pub use service::{MAX_SERVICE_NAME, ServiceId, UNKNOWN_SERVICE};
+pub use service::{MAX_SERVICE_NAME, Pairs, Service, ServiceId, UNKNOWN_SERVICE};
+pub use watch::Watch;
+pub use whose::{Identity, Who};
 
-use self::{process::comm_name, service::Services};
+use self::{
+    cgroup::{Cgroups, Place},
+    entry::{Entry, Known, Life},
+    kubernetes::{Cluster, Container, Pod},
+    naming::Facts,
+    process::comm_name,
+    remote::Remote,
+    service::Services,
+    watch::Watches,
+};
 use crate::time::Nanos;
 
 /// How long an exited process keeps its name: its sockets end after it does, and their exchanges arrive later still.
@@ -32,13 +56,23 @@ pub const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 /// When a process is described anew although no exec or exit of it was told: such a record may have been lost.
 pub const RECHECK_AFTER: Duration = Duration::from_secs(300);
 
+/// How long it is waited for what Kubernetes says of a container that nothing was said of yet: its status names it once the
+/// kubelet has seen it run.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Cgroups remembered by their ids.
+const CGROUPS: usize = 65_536;
+
+/// Sockets' cgroups whose service is remembered where no process is known.
+const BY_CGROUP: usize = 16_384;
+
 /// How much is remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Processes, those exited lately included. Past it the exited are forgotten first, then an eighth of all;
     /// a forgotten process that still runs is described again when it is asked for.
     pub processes: usize,
-    /// Service names, never forgotten. Past it new ones count for the unknown service.
+    /// Services, containers of pods each for itself. Past it new ones count for the unknown service.
     pub services: usize,
 }
 
@@ -72,41 +106,23 @@ pub struct Fill {
     pub limit: usize,
 }
 
-/// What a process goes by.
-enum Name {
-    /// Described, and not asked for yet: most programs of a host never speak to the network, and their names take
-    /// no room among the services.
-    Described(Box<Process>),
-    /// Asked for.
-    Service(ServiceId),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
-    /// Nothing is known of it but, at best, a thread's name.
-    Unknown,
-    Running,
-    /// Exited then.
-    Exited(Nanos),
-}
-
-struct Entry {
-    name: Name,
-    life: Life,
-    /// Until when the name is given out without asking the source.
-    valid_until: Nanos,
-    start_ticks: u64,
-    /// Time of the last exec told of; zero: none.
-    exec_time: Nanos,
-    /// Path of the executable, or its name alone, once its service was asked for; empty: not known.
-    executable: Arc<str>,
-}
-
 /// The processes and services known, bounded.
 pub struct Identities {
     source: Box<dyn ProcSource + Send>,
     processes: HashMap<u32, Entry>,
+    cgroups: Cgroups,
+    /// Of sockets of which no process is known: since when they were asked for.
+    by_cgroup: HashMap<u64, (Known, Nanos)>,
     services: Services,
+    naming: Naming,
+    watches: Watches,
+    /// What Kubernetes says, where it is asked.
+    cluster: Option<Cluster>,
+    /// The services of each pod.
+    of_pods: HashMap<Arc<str>, HashSet<ServiceId>>,
+    remote: Remote,
+    /// Counts what makes what was known of pods doubtful.
+    revision: u64,
     limit: usize,
     /// Exits in the order of their times, of entries that may have been replaced since.
     exits: VecDeque<(Nanos, u32)>,
@@ -122,7 +138,15 @@ impl Identities {
         Self {
             source,
             processes: HashMap::new(),
-            services: Services::new(limits.services.max(1)),
+            cgroups: Cgroups::new(CGROUPS),
+            by_cgroup: HashMap::new(),
+            services: Services::new(limits.services),
+            naming: Naming::default(),
+            watches: Watches::default(),
+            cluster: None,
+            of_pods: HashMap::new(),
+            remote: Remote::default(),
+            revision: 0,
             limit: limits.processes.max(1),
             exits: VecDeque::new(),
             described: None,
@@ -137,49 +161,154 @@ impl Identities {
         self
     }
 
-    /// The service of a process, or of whichever thread has the name `comm` where the process is not known
-    /// (`comm` all zero: not known either).
+    /// Names services by these rules.
+    #[must_use]
+    pub fn with_naming(mut self, naming: Naming) -> Self {
+        self.naming = naming;
+        self
+    }
+
+    /// Expects to be told of pods and peers.
+    #[must_use]
+    pub fn with_cluster(mut self, cluster: Cluster) -> Self {
+        self.cluster = Some(cluster);
+        self
+    }
+
+    /// Whose a socket is, by its process; by its cgroup where no process is known; by the name of the thread that connected
+    /// where there is nothing better.
     ///
     /// One look into a table for a process asked for before; the source is asked for a new one. A thread's name is a
     /// poor hint (`tokio-runtime-w`), so it only serves until the process itself can be described.
-    pub fn service_of(&mut self, pid: u32, comm: &[u8; COMM_LEN], now: Nanos) -> ServiceId {
-        if let Some(&Entry { name: Name::Service(service), valid_until, .. }) = self.processes.get(&pid)
-            && now < valid_until
-            && (service != ServiceId::UNKNOWN || comm[0] == 0)
+    pub fn identify(&mut self, who: &Who, now: Nanos) -> Identity {
+        if let Some(entry) = self.processes.get(&who.pid)
+            && let Some(known) = entry.known
+            && now < entry.valid_until
+            && known.holds(self.revision, now)
+            && (known.identity.service != ServiceId::UNKNOWN || who.comm[0] == 0)
+            && (who.cgroup == 0 || who.cgroup == entry.cgroup)
         {
-            return service;
+            return known.identity;
         }
-        self.resolve(pid, comm, now)
+        self.resolve(who, now)
+    }
+
+    /// The service of a process, as [`Identities::identify`] has it.
+    pub fn service_of(&mut self, pid: u32, comm: &[u8; COMM_LEN], now: Nanos) -> ServiceId {
+        self.identify(&Who { pid, comm: *comm, cgroup: 0 }, now).service
     }
 
     #[cold]
-    fn resolve(&mut self, pid: u32, comm: &[u8; COMM_LEN], now: Nanos) -> ServiceId {
-        if pid == 0 {
-            return self.services.intern(&comm_name(comm));
+    fn resolve(&mut self, who: &Who, now: Nanos) -> Identity {
+        if who.pid == 0 {
+            return self.of_cgroup(who, now);
         }
-        if self.processes.get(&pid).is_none_or(|entry| entry.valid_until <= now) {
-            self.look(pid, now);
+        let is_stale = self.processes.get(&who.pid).is_none_or(|entry| entry.valid_until <= now);
+        if is_stale || self.is_contradicted(who) {
+            self.look(who.pid, now);
         }
-        let Some(entry) = self.processes.get_mut(&pid) else {
-            return ServiceId::UNKNOWN;
+        let Some(mut entry) = self.processes.remove(&who.pid) else { return Identity::nobody() };
+        let first = *entry.asked.get_or_insert(now);
+        // Of the process itself, where it is known: sockets are passed on, and then it is who answers.
+        let own = entry.process.as_ref().map(|process| process.cgroup.as_str()).filter(|path| !path.is_empty());
+        let path: Arc<str> = match (own, self.cgroups.get(who.cgroup)) {
+            (Some(own), _) => own.into(),
+            (None, Some(cgroup)) => Arc::clone(&cgroup.path),
+            (None, None) => Arc::default(),
         };
-        match &mut entry.name {
-            Name::Service(service) => {
-                if *service == ServiceId::UNKNOWN && entry.life == Life::Unknown {
-                    *service = self.services.intern(&comm_name(comm));
-                }
-                *service
-            }
-            Name::Described(process) => {
-                let service = self.services.intern(process.service_name());
-                if let Name::Described(process) = mem::replace(&mut entry.name, Name::Service(service)) {
-                    let path = process.executable.to_string_lossy();
-                    entry.executable = if path.is_empty() { process.name.as_str().into() } else { path.into() };
-                    self.hand_out(*process);
-                }
-                service
-            }
+        let known = self.compose(entry.process.as_deref(), &who.comm, &path, first, now);
+        entry.cgroup = if who.cgroup == 0 { entry.cgroup } else { who.cgroup };
+        if entry.known.is_none()
+            && let Some(process) = &entry.process
+        {
+            let path = process.executable.to_string_lossy();
+            entry.executable = if path.is_empty() { process.name.as_str().into() } else { path.into() };
+            self.hand_out((**process).clone());
         }
+        entry.known = Some(known);
+        self.processes.insert(who.pid, entry);
+        known.identity
+    }
+
+    /// Whose a socket is of which no process is known: its container's, or its unit's.
+    fn of_cgroup(&mut self, who: &Who, now: Nanos) -> Identity {
+        if let Some((known, _)) = self.by_cgroup.get(&who.cgroup)
+            && known.holds(self.revision, now)
+        {
+            return known.identity;
+        }
+        let cgroup = self.cgroups.get(who.cgroup);
+        let Some(cgroup) = cgroup.filter(|cgroup| is_telling(&cgroup.place)) else {
+            let service = self.services.intern(Service::named(&comm_name(&who.comm)));
+            return Identity { service, ..Identity::nobody() };
+        };
+        let path = Arc::clone(&cgroup.path);
+        let first = self.by_cgroup.get(&who.cgroup).map_or(now, |(_, first)| *first);
+        let known = self.compose(None, &who.comm, &path, first, now);
+        if self.by_cgroup.len() >= BY_CGROUP {
+            self.by_cgroup.clear();
+        }
+        self.by_cgroup.insert(who.cgroup, (known, first));
+        known.identity
+    }
+
+    /// Whether a socket is of another container than the process that it is said to belong to: the pid may be another's by now.
+    fn is_contradicted(&self, who: &Who) -> bool {
+        let Some(entry) = self.processes.get(&who.pid) else { return false };
+        if who.cgroup == 0 || who.cgroup == entry.cgroup {
+            return false;
+        }
+        let Some(process) = &entry.process else { return false };
+        let sockets = self.cgroups.get(who.cgroup).and_then(|cgroup| cgroup.place.container_id.clone());
+        sockets.is_some() && sockets != Place::parse(&process.cgroup).container_id
+    }
+
+    /// Puts together what is known.
+    fn compose(
+        &mut self,
+        process: Option<&Process>,
+        comm: &[u8; COMM_LEN],
+        path: &str,
+        first: Nanos,
+        now: Nanos,
+    ) -> Known {
+        let place = Place::parse(path);
+        // A child that was gone before it could be looked at is what its container, or its unit, runs.
+        let leader = if process.is_none() && is_telling(&place) { self.source.leader(path, now) } else { None };
+        let process = process.or(leader.as_ref());
+        let settles = first.plus(PATIENCE);
+        let pod = self.cluster.as_ref().zip(place.pod_uid.as_ref()).and_then(|(cluster, uid)| cluster.pod(uid));
+        let pod = pod.cloned();
+        let container = pod.as_ref().and_then(|pod| container_of(pod, place.container_id.as_deref()?));
+        let waits = self.cluster.is_some() && place.pod_uid.is_some() && container.is_none();
+        let is_complete = !waits || now >= settles;
+        let thread = comm_name(comm);
+        let facts = Facts {
+            process,
+            language: process.and_then(|process| self.source.language(process)).map(runtime::Language::as_str),
+            thread: &thread,
+            cgroup: path,
+            place: &place,
+            pod: pod.as_deref(),
+            container,
+            is_complete,
+        };
+        let (service, watched) = self.naming.of(&facts);
+        let service = self.services.intern(service);
+        if let Some(uid) = place.pod_uid.filter(|_| service != ServiceId::UNKNOWN) {
+            self.of_pods.entry(uid).or_default().insert(service);
+        }
+        Known {
+            identity: Identity { service, is_settled: is_complete, watch: self.watches.of(watched) },
+            settles,
+            revision: (pod.is_some() || waits).then_some(self.revision),
+        }
+    }
+
+    /// Whether a connection whose server has this port is watched; 0: the port is not known.
+    #[must_use]
+    pub fn watches(&self, identity: Identity, port: u16) -> bool {
+        self.watches.has(identity.watch, port)
     }
 
     /// Asks the source for a process that is not in the table, or was last looked at too long ago.
@@ -187,7 +316,7 @@ impl Identities {
         self.sweep(now);
         let found = self.source.describe(pid, now);
         match (found, self.processes.get_mut(&pid)) {
-            (Some(process), Some(entry)) if entry.still_is(&process, &mut self.services) => {
+            (Some(process), Some(entry)) if entry.still_is(&process) => {
                 entry.valid_until = now.plus(RECHECK_AFTER);
             }
             (Some(process), _) => self.put(pid, Entry::running(process, now)),
@@ -232,18 +361,15 @@ impl Identities {
             self.exits.pop_front();
             self.forget_exited(time, pid);
         }
+        if let Some(cluster) = &mut self.cluster {
+            cluster.sweep(now);
+        }
     }
 
-    /// The name of a service.
+    /// A service.
     #[must_use]
-    pub fn name(&self, service: ServiceId) -> &str {
-        self.services.name(service)
-    }
-
-    /// The name of a service, shared.
-    #[must_use]
-    pub fn name_arc(&self, service: ServiceId) -> Arc<str> {
-        Arc::clone(self.services.name(service))
+    pub fn service(&self, id: ServiceId) -> &Arc<Service> {
+        self.services.get(id)
     }
 
     /// The path of the executable of a process whose service was asked for, or its name alone; empty: not known.
@@ -258,7 +384,13 @@ impl Identities {
         Fill { entries: self.processes.len(), limit: self.limit }
     }
 
-    /// The service names given out; ids are below `entries`.
+    /// The cgroups in the table.
+    #[must_use]
+    pub fn cgroups(&self) -> Fill {
+        self.cgroups.fill()
+    }
+
+    /// The services given out.
     #[must_use]
     pub fn services(&self) -> Fill {
         Fill { entries: self.services.len(), limit: self.services.limit() }
@@ -340,41 +472,17 @@ impl fmt::Debug for Identities {
     }
 }
 
-impl Entry {
-    fn running(process: Process, now: Nanos) -> Self {
-        Self {
-            start_ticks: process.start_ticks,
-            name: Name::Described(Box::new(process)),
-            life: Life::Running,
-            valid_until: now.plus(RECHECK_AFTER),
-            exec_time: Nanos::default(),
-            executable: Arc::default(),
-        }
-    }
+/// The container of a pod with this id. Until the kubelet has told its id, the only one there is.
+fn container_of<'a>(pod: &'a Pod, id: &str) -> Option<&'a Container> {
+    pod.container(id).or(match pod.containers.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    })
+}
 
-    fn unknown(now: Nanos) -> Self {
-        Self {
-            name: Name::Service(ServiceId::UNKNOWN),
-            life: Life::Unknown,
-            valid_until: now.plus(UNKNOWN_FOR),
-            start_ticks: 0,
-            exec_time: Nanos::default(),
-            executable: Arc::default(),
-        }
-    }
-
-    fn exited(&mut self, time: Nanos) {
-        self.life = Life::Exited(time);
-        self.valid_until = time.plus(EXIT_GRACE);
-    }
-
-    /// Whether a new description says nothing new.
-    fn still_is(&self, process: &Process, services: &mut Services) -> bool {
-        let Name::Service(service) = self.name else { return false };
-        self.life == Life::Running
-            && self.start_ticks == process.start_ticks
-            && services.intern(process.service_name()) == service
-    }
+/// Whether a socket of such a place has an owner that can be told without its process.
+fn is_telling(place: &Place) -> bool {
+    place.pod_uid.is_some() || place.container_id.is_some() || place.unit.is_some()
 }
 
 #[cfg(test)]

@@ -11,20 +11,33 @@ use std::{
 use hashbrown::HashMap;
 use redtap_ebpf::{COMM_LEN, Exec};
 
-use super::service::name_from_environment;
+use super::{
+    cgroup,
+    declared::Declared,
+    runtime::{self, Executables, Language},
+};
 use crate::time::Nanos;
 
 /// Bytes of an environment that are searched for a service name.
 const MAX_ENVIRONMENT: u64 = 1 << 20;
 
+/// Executables whose language is remembered.
+const MAX_EXECUTABLES: usize = 4096;
+
+/// Bytes kept of a command line.
+const MAX_COMMAND_LINE: u64 = 8 << 10;
+
+/// Bytes read of the list of a cgroup's processes, of which the first counts.
+const MAX_MEMBERS: u64 = 64;
+
+/// Bytes read of the list of a process's cgroups: a line for each of some twelve hierarchies.
+const MAX_CGROUPS: u64 = 64 << 10;
+
 /// What the kernel appends to the path of an executable that was replaced on disk (`d_path`, fs/d_path.c).
 const DELETED: &[u8] = b" (deleted)";
 
 /// One program run by one process.
-///
-/// Its name is the executable's, for an interpreted program too: a service run by `python3.11`, `node` or `java`
-/// bears that name until it says its own by `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
     /// Process id (thread group id), in the agent's pid namespace.
     pub pid: u32,
@@ -38,28 +51,24 @@ pub struct Process {
     pub name: String,
     /// Path of the executable as its own mount namespace sees it; empty: not known.
     pub executable: PathBuf,
-    /// The service name asked for in its environment.
-    pub otel_service_name: Option<String>,
+    /// What its environment says of the service.
+    pub declared: Declared,
+    /// Its arguments, each ended by NUL, as far as they are kept; empty: not known.
+    pub command_line: Vec<u8>,
+    /// Path of its cgroup, in the hierarchy that says most; empty: not known.
+    pub cgroup: String,
 }
 
 impl Process {
-    /// The value of `service.name`.
-    #[must_use]
-    pub fn service_name(&self) -> &str {
-        self.otel_service_name.as_deref().unwrap_or(&self.name)
-    }
-
     /// What an exec record alone tells, for a process that was gone before it could be looked at: the program's base
     /// name, of a script the script's own, without what exceeds 15 bytes.
     #[must_use]
     pub fn from_exec(exec: &Exec) -> Self {
         Self {
             pid: exec.pid,
-            start_ticks: 0,
             since: Nanos(exec.time),
             name: comm_name(&exec.comm).into_owned(),
-            executable: PathBuf::new(),
-            otel_service_name: None,
+            ..Self::default()
         }
     }
 }
@@ -77,6 +86,17 @@ fn base_name(path: &[u8]) -> String {
 
 /// Where processes are looked up.
 pub trait ProcSource {
+    /// The process that a cgroup was made for, by the cgroup's path: the first that is still in it.
+    fn leader(&mut self, cgroup: &str, at: Nanos) -> Option<Process> {
+        let _ = (cgroup, at);
+        None
+    }
+
+    /// The language that a process is written in, as far as its name and its command line tell.
+    fn language(&mut self, process: &Process) -> Option<Language> {
+        runtime::by_name(process.executable.as_os_str().as_bytes(), &process.command_line)
+    }
+
     /// The process `pid` at the moment `at`; `None` when nothing is known of it (any more). A source that knows only
     /// the present answers for the present.
     fn describe(&mut self, pid: u32, at: Nanos) -> Option<Process>;
@@ -84,12 +104,15 @@ pub trait ProcSource {
 
 /// The running system's `/proc` (proc(5)).
 ///
-/// Costs three opened files a call. The environment is read to be searched for two names and dropped; none of it is
-/// kept or logged. The kernel reads it from the process's memory, so a process that serves its own page faults
+/// Costs five opened files a call. The environment is searched for two variables and dropped; neither it nor the command
+/// line is ever logged or exported. The kernel reads it from the process's memory, so a process that serves its own page faults
 /// (userfaultfd, a privilege) can make the call wait.
 #[derive(Debug)]
 pub struct Proc {
     root: PathBuf,
+    /// Where cgroup v2 is mounted; empty: not known.
+    cgroups: PathBuf,
+    executables: Executables,
 }
 
 impl Proc {
@@ -101,8 +124,16 @@ impl Proc {
 
     /// A proc file system mounted elsewhere.
     #[must_use]
-    pub const fn at(root: PathBuf) -> Self {
-        Self { root }
+    pub fn at(root: PathBuf) -> Self {
+        Self { root, cgroups: PathBuf::new(), executables: Executables::new(MAX_EXECUTABLES) }
+    }
+}
+
+impl Proc {
+    /// The same, with cgroup v2 mounted here.
+    #[must_use]
+    pub fn with_cgroups(self, cgroups: PathBuf) -> Self {
+        Self { cgroups, ..self }
     }
 }
 
@@ -113,12 +144,31 @@ impl Default for Proc {
 }
 
 impl ProcSource for Proc {
+    fn leader(&mut self, cgroup: &str, at: Nanos) -> Option<Process> {
+        let members = self.cgroups.join(cgroup.trim_start_matches('/')).join("cgroup.procs");
+        if self.cgroups.as_os_str().is_empty() || cgroup.contains("..") {
+            return None;
+        }
+        let members = read_some(&members, MAX_MEMBERS).ok()?;
+        let first = members.split(|byte| *byte == b'\n').next()?;
+        self.describe(std::str::from_utf8(first).ok()?.parse().ok()?, at)
+    }
+
+    /// Looks into the executable where its name does not tell: once for each.
+    fn language(&mut self, process: &Process) -> Option<Language> {
+        let by_name = runtime::by_name(process.executable.as_os_str().as_bytes(), &process.command_line);
+        by_name.or_else(|| {
+            let file = File::open(self.root.join(process.pid.to_string()).join("exe")).ok()?;
+            self.executables.language(&file)
+        })
+    }
+
     fn describe(&mut self, pid: u32, at: Nanos) -> Option<Process> {
         let directory = self.root.join(pid.to_string());
         let stat = Stat::parse(&fs::read(directory.join("stat")).ok()?)?;
         let executable =
             fs::read_link(directory.join("exe")).map(|path| path.into_os_string().into_vec()).unwrap_or_default();
-        let environment = read_environment(&directory.join("environ")).unwrap_or_default();
+        let read = |file: &str, most: u64| read_some(&directory.join(file), most).unwrap_or_default();
         let name = Some(base_name(&executable)).filter(|name| !name.is_empty());
         let executable = executable.strip_suffix(DELETED).unwrap_or(&executable);
         Some(Process {
@@ -127,15 +177,17 @@ impl ProcSource for Proc {
             since: at,
             name: name.unwrap_or(stat.comm),
             executable: PathBuf::from(OsStr::from_bytes(executable)),
-            otel_service_name: name_from_environment(&environment),
+            declared: Declared::read(&read("environ", MAX_ENVIRONMENT)),
+            command_line: read("cmdline", MAX_COMMAND_LINE),
+            cgroup: cgroup::of_process(&read("cgroup", MAX_CGROUPS)).map(|member| member.path).unwrap_or_default(),
         })
     }
 }
 
-fn read_environment(path: &std::path::Path) -> io::Result<Vec<u8>> {
-    let mut environment = Vec::new();
-    File::open(path)?.take(MAX_ENVIRONMENT).read_to_end(&mut environment)?;
-    Ok(environment)
+fn read_some(path: &std::path::Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The fields of `/proc/PID/stat` that are used.
@@ -223,7 +275,7 @@ mod tests {
         ] {
             let process = Process::from_exec(&exec(comm));
             assert_eq!((process.pid, process.since), (7, Nanos(5)));
-            assert_eq!(process.service_name(), name);
+            assert_eq!(process.name, name);
         }
     }
 
@@ -262,18 +314,22 @@ mod tests {
             if let Some(environment) = environment {
                 fs::write(directory.join("environ"), environment)?;
             }
+            if pid == 12 {
+                fs::write(directory.join("cgroup"), "0::/system.slice/web.service\n")?;
+            }
         }
         let mut source = Proc::at(root.path().into());
         let mut seen = |pid| {
             let process = source.describe(pid, Nanos(3))?;
             assert_eq!((process.pid, process.start_ticks, process.since), (pid, 99, Nanos(3)));
             let executable = process.executable.to_string_lossy().into_owned();
-            Some((process.service_name().to_owned(), process.name.clone(), executable))
+            let name = process.declared.name.unwrap_or_default();
+            Some((name, process.name, executable, process.cgroup))
         };
-        let text = |a: &str, b: &str, c: &str| Some((a.into(), b.into(), c.into()));
-        assert_eq!(seen(12), text("shop", "web", "/srv/web"));
-        assert_eq!(seen(13), text("web", "web", "/srv/web"));
-        assert_eq!(seen(14), text("web worker", "web worker", ""));
+        let text = |a: &str, b: &str, c: &str, d: &str| Some((a.into(), b.into(), c.into(), d.into()));
+        assert_eq!(seen(12), text("shop", "web", "/srv/web", "/system.slice/web.service"));
+        assert_eq!(seen(13), text("", "web", "/srv/web", ""));
+        assert_eq!(seen(14), text("", "web worker", "", ""));
         assert_eq!(seen(15), None);
         Ok(())
     }

@@ -1,8 +1,13 @@
-//! Service names: as a process gives its own in its environment, and as small numbers for the hot path.
+//! Services: what measurements are told apart by, and as small numbers for the hot path.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+
+use crate::{
+    semconv::{self, Attribute},
+    time::Nanos,
+};
 
 /// `service.name` of what cannot be named (OpenTelemetry resource conventions, service).
 pub const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -20,57 +25,147 @@ impl ServiceId {
     pub const UNKNOWN: Self = Self(0);
 }
 
-/// Every service name ever asked for, up to a limit.
+/// Attributes and their values, in order.
+pub type Pairs = Vec<(Attribute, Arc<str>)>;
+
+/// Whose measurements are one: a service, and where there are containers, one container of one pod of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Service {
+    /// `service.name`
+    pub name: Arc<str>,
+    /// What tells it from others of that name; all its series bear it. In order, none twice.
+    pub identifying: Pairs,
+    /// What else is known of it, for `target_info` and resources. It may change while the service stays the same.
+    pub descriptive: Pairs,
+}
+
+impl Service {
+    /// A service of which nothing but its name is known; cut at [`MAX_SERVICE_NAME`].
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: cut(name, MAX_SERVICE_NAME).into(), ..Self::default() }
+    }
+
+    /// The value of an attribute.
+    #[must_use]
+    pub fn get(&self, attribute: Attribute) -> Option<&Arc<str>> {
+        let mut all = self.identifying.iter().chain(&self.descriptive);
+        all.find(|(own, _)| *own == attribute).map(|(_, value)| value)
+    }
+
+    /// `service.namespace`, or else that of Kubernetes.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&Arc<str>> {
+        self.get(semconv::SERVICE_NAMESPACE).or_else(|| self.get(semconv::K8S_NAMESPACE_NAME))
+    }
+
+    /// Whether nobody knows what it is.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        (self.name.is_empty() || *self.name == *UNKNOWN_SERVICE) && self.identifying.is_empty()
+    }
+}
+
+/// The services given out, up to a limit.
 ///
-/// Names are never forgotten, since series refer to them by their [`ServiceId`]. Past the limit a new name is
-/// refused and its exchanges count for [`ServiceId::UNKNOWN`]; names already known go on as before.
+/// Series refer to them by their [`ServiceId`], so one is forgotten only when it has [gone](Self::gone) and nothing refers to it
+/// any more. Past the limit a new one is refused and its exchanges count for [`ServiceId::UNKNOWN`]; those already known go on
+/// as before.
 #[derive(Debug)]
 pub(super) struct Services {
-    names: Vec<Arc<str>>,
-    ids: HashMap<Arc<str>, ServiceId>,
+    all: HashMap<ServiceId, Known>,
+    ids: HashMap<Identifying, ServiceId>,
+    unknown: Arc<Service>,
+    next: u32,
     limit: usize,
     refused: u64,
 }
 
+/// What tells a service from all others.
+type Identifying = (Arc<str>, Pairs);
+
+#[derive(Debug)]
+struct Known {
+    service: Arc<Service>,
+    /// Since when it is no more.
+    gone: Option<Nanos>,
+}
+
 impl Services {
-    /// Room for `limit` names, the unknown service among them.
+    /// Room for `limit` services, the unknown one among them.
     pub(super) fn new(limit: usize) -> Self {
-        let unknown: Arc<str> = UNKNOWN_SERVICE.into();
-        Self {
-            ids: HashMap::from_iter([(Arc::clone(&unknown), ServiceId::UNKNOWN)]),
-            names: vec![unknown],
-            limit,
+        let unknown = Arc::new(Service::named(UNKNOWN_SERVICE));
+        let mut new = Self {
+            all: HashMap::new(),
+            ids: HashMap::new(),
+            unknown: Arc::clone(&unknown),
+            next: ServiceId::UNKNOWN.0 + 1,
+            limit: limit.max(1),
             refused: 0,
-        }
+        };
+        new.ids.insert((Arc::clone(&unknown.name), Pairs::new()), ServiceId::UNKNOWN);
+        new.all.insert(ServiceId::UNKNOWN, Known { service: unknown, gone: None });
+        new
     }
 
-    /// The id of `name`, cut at [`MAX_SERVICE_NAME`]; [`ServiceId::UNKNOWN`] for an empty or a refused one.
-    pub(super) fn intern(&mut self, name: &str) -> ServiceId {
-        let name = cut(name, MAX_SERVICE_NAME);
-        if name.is_empty() {
+    /// The id of a service; [`ServiceId::UNKNOWN`] for one without a name or a refused one. What it is described by from
+    /// now on is what `service` says.
+    pub(super) fn intern(&mut self, service: Service) -> ServiceId {
+        if service.name.is_empty() {
             return ServiceId::UNKNOWN;
         }
-        if let Some(&id) = self.ids.get(name) {
+        let key = (Arc::clone(&service.name), service.identifying.clone());
+        if let Some(&id) = self.ids.get(&key) {
+            if let Some(known) = self.all.get_mut(&id) {
+                known.gone = None;
+                if known.service.descriptive != service.descriptive {
+                    known.service = Arc::new(service);
+                }
+            }
             return id;
         }
-        let next = u32::try_from(self.names.len()).ok();
-        let Some(id) = next.filter(|_| self.names.len() < self.limit).map(ServiceId) else {
+        if self.all.len() >= self.limit || self.next == u32::MAX {
             self.refused += 1;
             return ServiceId::UNKNOWN;
-        };
-        let name: Arc<str> = name.into();
-        self.names.push(Arc::clone(&name));
-        self.ids.insert(name, id);
+        }
+        let id = ServiceId(self.next);
+        self.next += 1;
+        self.ids.insert(key, id);
+        self.all.insert(id, Known { service: Arc::new(service), gone: None });
         id
     }
 
-    /// The name of a service; that of the unknown one for an id that was never given out.
-    pub(super) fn name(&self, id: ServiceId) -> &Arc<str> {
-        usize::try_from(id.0).ok().and_then(|index| self.names.get(index)).unwrap_or(&self.names[0])
+    /// A service; the unknown one for an id that was never given out, or is forgotten.
+    pub(super) fn get(&self, id: ServiceId) -> &Arc<Service> {
+        self.all.get(&id).map_or(&self.unknown, |known| &known.service)
+    }
+
+    /// A service is no more: nothing new will be told of it, unless it is interned again.
+    pub(super) fn gone(&mut self, id: ServiceId, now: Nanos) {
+        if id != ServiceId::UNKNOWN
+            && let Some(known) = self.all.get_mut(&id)
+        {
+            known.gone.get_or_insert(now);
+        }
+    }
+
+    /// Those that have been gone since `before`, or longer.
+    pub(super) fn gone_since(&self, before: Nanos) -> HashSet<ServiceId> {
+        let gone = self.all.iter().filter(|(_, known)| known.gone.is_some_and(|since| since <= before));
+        gone.map(|(id, _)| *id).collect()
+    }
+
+    /// Forgets those of `gone` that are not `in_use`.
+    pub(super) fn forget(&mut self, gone: &HashSet<ServiceId>, in_use: impl Fn(ServiceId) -> bool) {
+        for id in gone.iter().filter(|id| !in_use(**id)) {
+            if let Some(known) = self.all.remove(id) {
+                self.ids.remove(&(Arc::clone(&known.service.name), known.service.identifying.clone()));
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.names.len()
+        self.all.len()
     }
 
     pub(super) const fn limit(&self) -> usize {
@@ -87,129 +182,68 @@ pub(super) fn cut(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
 }
 
-/// The service name that an environment (`NAME=value`, each ended by NUL, as in `/proc/PID/environ`) asks for.
-///
-/// `OTEL_SERVICE_NAME`, else `service.name` within `OTEL_RESOURCE_ATTRIBUTES` (OpenTelemetry specification, general
-/// SDK configuration); an empty value is as good as none, and of a variable that occurs twice the first counts, as
-/// for getenv(3). A last variable without its NUL was cut and does not count.
-pub(super) fn name_from_environment(environment: &[u8]) -> Option<String> {
-    let mut service_name = None;
-    let mut attributes = None;
-    for variable in environment.split_inclusive(|&byte| byte == 0) {
-        let Some(variable) = variable.strip_suffix(&[0]) else { continue };
-        if let Some(value) = variable.strip_prefix(b"OTEL_SERVICE_NAME=") {
-            service_name = service_name.or(Some(value));
-        } else if let Some(value) = variable.strip_prefix(b"OTEL_RESOURCE_ATTRIBUTES=") {
-            attributes = attributes.or(Some(value));
-        }
-    }
-    let direct = service_name.map(|value| String::from_utf8_lossy(value).trim().to_owned());
-    direct.filter(|name| !name.is_empty()).or_else(|| name_from_attributes(std::str::from_utf8(attributes?).ok()?))
-}
-
-/// `service.name` of an `OTEL_RESOURCE_ATTRIBUTES` value: `key=value` pairs between commas, keys and values
-/// percent-encoded (OpenTelemetry specification, resource SDK). As the specification wants it, an error anywhere
-/// discards the whole value. Of a key that occurs twice the last counts.
-fn name_from_attributes(list: &str) -> Option<String> {
-    let mut name = None;
-    for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=')?;
-        let value = percent_decode(value.trim())?;
-        if percent_decode(key.trim())? == "service.name" {
-            name = Some(value.into_owned());
-        }
-    }
-    name.filter(|name| !name.is_empty())
-}
-
-/// Percent-decoding (RFC 3986 §2.1) that refuses what is malformed or not UTF-8.
-fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let (digits, tail) = rest.split_first_chunk::<2>()?;
-        decoded.push(hex_digit(digits[0])? << 4 | hex_digit(digits[1])?);
-        rest = tail;
-    }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn environments_name_services() {
-        for (environment, expected) in [
-            ("", None),
-            ("PATH=/bin\0HOME=/\0", None),
-            ("OTEL_SERVICE_NAME=cart\0", Some("cart")),
-            ("OTEL_SERVICE_NAME= cart \0", Some("cart")),
-            ("OTEL_SERVICE_NAME=a%20b\0", Some("a%20b")),
-            ("OTEL_SERVICE_NAME=first\0OTEL_SERVICE_NAME=second\0", Some("first")),
-            ("OTEL_SERVICE_NAME=\0OTEL_RESOURCE_ATTRIBUTES=service.name=b\0", Some("b")),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=b\0OTEL_SERVICE_NAME=a\0", Some("a")),
-            ("OTEL_RESOURCE_ATTRIBUTES=a=1,service.name=cart,b=2\0", Some("cart")),
-            ("OTEL_RESOURCE_ATTRIBUTES= a = 1 , service.name = cart ,\0", Some("cart")),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=a%2Cb%3dc%20d\0", Some("a,b=c d")),
-            ("OTEL_RESOURCE_ATTRIBUTES=service%2Ename=x\0", Some("x")),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=a=b\0", Some("a=b")),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=a,service.name=b\0", Some("b")),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=%C3%A9t%C3%A9\0", Some("été")),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=\0", None),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=a,b\0", None),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=a,b=%\0", None),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=a%2\0", None),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=a%zz\0", None),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name=%ff\0", None),
-            ("OTEL_RESOURCE_ATTRIBUTES=service.name.x=a\0", None),
-            ("XOTEL_SERVICE_NAME=a\0", None),
-            ("OTEL_SERVICE_NAME=cut", None),
-            ("A=1\0OTEL_SERVICE_NAME=cut", None),
-        ] {
-            assert_eq!(name_from_environment(environment.as_bytes()).as_deref(), expected, "{environment:?}");
-        }
+    fn pod(name: &str, pod: &str) -> Service {
+        Service { identifying: vec![(semconv::K8S_POD_NAME, pod.into())], ..Service::named(name) }
     }
 
     #[test]
-    fn names_become_stable_ids_up_to_the_limit() {
+    fn services_become_stable_ids_up_to_the_limit() {
+        let mut services = Services::new(4);
+        let cart = services.intern(Service::named("cart"));
+        let shop = services.intern(Service::named("shop"));
+        let other = services.intern(pod("cart", "cart-1"));
+        assert!(cart != shop && cart != other);
+        assert_eq!(services.intern(Service::named("cart")), cart);
+        assert_eq!(services.intern(Service::named("")), ServiceId::UNKNOWN);
+        assert_eq!(services.intern(Service::named(UNKNOWN_SERVICE)), ServiceId::UNKNOWN);
+        assert_eq!(services.intern(Service::named("late")), ServiceId::UNKNOWN);
+        assert_eq!(services.intern(pod("cart", "cart-1")), other);
+        assert_eq!(&*services.get(shop).name, "shop");
+        assert!(services.get(ServiceId(77)).is_unknown());
+        assert_eq!((services.len(), services.limit(), services.refused()), (4, 4, 1));
+    }
+
+    #[test]
+    fn what_a_service_is_described_by_may_change() {
+        let mut services = Services::new(9);
+        let described = |version: &str| Service {
+            descriptive: vec![(semconv::SERVICE_VERSION, version.into())],
+            ..pod("cart", "cart-1")
+        };
+        let id = services.intern(described("1"));
+        assert_eq!(services.intern(described("2")), id);
+        assert_eq!(services.get(id).get(semconv::SERVICE_VERSION).map(|version| &**version), Some("2"));
+    }
+
+    #[test]
+    fn what_has_gone_and_is_not_referred_to_makes_room_and_no_id_comes_twice() {
         let mut services = Services::new(3);
-        let cart = services.intern("cart");
-        let shop = services.intern("shop");
-        assert_ne!(cart, shop);
-        assert_eq!(services.intern("cart"), cart);
-        assert_eq!(services.intern(""), ServiceId::UNKNOWN);
-        assert_eq!(services.intern(UNKNOWN_SERVICE), ServiceId::UNKNOWN);
-        assert_eq!(services.intern("late"), ServiceId::UNKNOWN);
-        assert_eq!(services.intern("shop"), shop);
-        assert_eq!(&**services.name(shop), "shop");
-        assert_eq!(&**services.name(ServiceId(77)), UNKNOWN_SERVICE);
-        assert_eq!((services.len(), services.limit(), services.refused()), (3, 3, 1));
+        let [first, second] = ["1", "2"].map(|name| services.intern(pod("cart", name)));
+        services.gone(first, Nanos(10));
+        services.gone(second, Nanos(20));
+        services.gone(ServiceId::UNKNOWN, Nanos(10));
+        assert_eq!(services.gone_since(Nanos(9)), HashSet::new());
+        let gone = services.gone_since(Nanos(20));
+        assert_eq!(gone, HashSet::from_iter([first, second]));
+        services.forget(&gone, |id| id == second);
+        assert!(services.get(first).is_unknown());
+        assert_eq!(services.get(second).get(semconv::K8S_POD_NAME).map(|name| &**name), Some("2"));
+        let third = services.intern(pod("cart", "1"));
+        assert!(third != first && third != ServiceId::UNKNOWN);
+        assert_eq!(services.intern(pod("cart", "2")), second, "it has come back");
+        assert_eq!(services.gone_since(Nanos(99)), HashSet::new());
     }
 
     #[test]
     fn long_names_are_cut_between_characters() {
         let mut services = Services::new(9);
         let long = "é".repeat(MAX_SERVICE_NAME);
-        let id = services.intern(&format!("x{long}"));
-        assert_eq!(services.name(id).len(), MAX_SERVICE_NAME - 1);
-        assert_eq!(services.intern(&format!("x{long}y")), id);
+        let id = services.intern(Service::named(&format!("x{long}")));
+        assert_eq!(services.get(id).name.len(), MAX_SERVICE_NAME - 1);
+        assert_eq!(services.intern(Service::named(&format!("x{long}y"))), id);
     }
 }

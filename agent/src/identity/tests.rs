@@ -1,9 +1,17 @@
+mod containers;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proptest::{collection::vec, prelude::*};
 use redtap_ebpf::Kind;
 
 use super::*;
+
+impl Identities {
+    fn name(&self, service: ServiceId) -> &str {
+        &self.services.get(service).name
+    }
+}
 
 const NO_COMM: [u8; COMM_LEN] = [0; COMM_LEN];
 
@@ -23,8 +31,15 @@ impl Host {
             since: Nanos(0),
             name: name.into(),
             executable: format!("/bin/{name}").into(),
-            otel_service_name: None,
+            ..Process::default()
         };
+        self.with(|host| host.0.insert(pid, process));
+    }
+
+    /// A process, in the cgroup of this path.
+    fn runs_in(&self, pid: u32, name: &str, cgroup: &str) {
+        let process =
+            Process { pid, start_ticks: 1, name: name.into(), cgroup: cgroup.into(), ..Process::default() };
         self.with(|host| host.0.insert(pid, process));
     }
 
@@ -190,7 +205,7 @@ fn services_past_the_limit_are_unknown() {
         .map(|pid| {
             host.runs(pid, 1, &format!("p{pid}"));
             let id = identities.service_of(pid, &NO_COMM, seconds(1));
-            identities.name_arc(id)
+            Arc::clone(&identities.service(id).name)
         })
         .collect();
     assert_eq!(names, ["p1", "p2", UNKNOWN_SERVICE, UNKNOWN_SERVICE, UNKNOWN_SERVICE].map(Arc::from));

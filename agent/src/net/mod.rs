@@ -19,7 +19,7 @@ mod udp;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use redtap_ebpf::{Totals, udp::UdpCounts};
 
 use self::{
@@ -52,7 +52,7 @@ pub use self::{
 };
 use crate::{
     exchange::Role,
-    identity::ServiceId,
+    identity::{Service, ServiceId},
     protocol::{dns::Lookup, tls::Handshake},
     series::{Budget, Place, Table},
     time::{Nanos, WallOffset},
@@ -142,6 +142,14 @@ impl Registry {
             self.dns.table_mut().expire(before, |_| false);
             self.requests.table_mut().expire(before, |_| false);
         }
+    }
+
+    /// Series of services of `gone` go of which nothing was told since `before`, but for those of open connections.
+    pub fn expire_of(&mut self, before: Nanos, gone: &HashSet<ServiceId>) {
+        self.tcp.table_mut().expire_of(before, gone, |stats| stats.active != 0);
+        self.udp.expire_of(before, gone, |_| false);
+        self.dns.table_mut().expire_of(before, gone, |_| false);
+        self.tls.expire_of(before, gone);
     }
 
     /// The series of a connection, or the overflow series that takes it. It stays as long as the connection is counted as
@@ -246,9 +254,9 @@ impl Registry {
         }
     }
 
-    /// A copy of what is wanted. `names` must give different services different names.
+    /// A copy of what is wanted. `known` must give services that differ.
     #[must_use]
-    pub fn snapshot(&self, names: impl Fn(ServiceId) -> Arc<str>, want: Want) -> Snapshot {
+    pub fn snapshot(&self, known: impl Fn(ServiceId) -> Arc<Service>, want: Want) -> Snapshot {
         let mut snapshot = Snapshot {
             tcp: self.tcp.table().all().cloned().collect(),
             udp: self.udp.all().cloned().collect(),
@@ -258,7 +266,7 @@ impl Registry {
             certificates: self.tls.certificates().cloned().collect(),
             tls_unobserved: self.tls.unobserved(),
             request_edges: self.requests.table().all().cloned().collect(),
-            services: self.services(names, want),
+            services: self.services(known, want),
             names: self.names.all().to_vec(),
             tables: self.tables(),
             span_metrics: self.options.span_metrics,
@@ -295,17 +303,20 @@ impl Registry {
         .to_vec()
     }
 
-    /// The names of all services that a snapshot speaks of.
-    fn services(&self, names: impl Fn(ServiceId) -> Arc<str>, want: Want) -> HashMap<ServiceId, Arc<str>> {
-        let mut services = HashMap::new();
-        let mut last = None;
-        let mut add = |service: Option<ServiceId>| {
-            // The series of a service mostly lie together.
-            if let Some(service) = service.filter(|service| last != Some(*service)) {
-                services.entry(service).or_insert_with(|| names(service));
-                last = Some(service);
-            }
-        };
+    /// All services that a snapshot speaks of.
+    fn services(&self, known: impl Fn(ServiceId) -> Arc<Service>, want: Want) -> HashMap<ServiceId, Arc<Service>> {
+        self.services_spoken_of(want).into_iter().map(|service| (service, known(service))).collect()
+    }
+
+    /// The services that anything speaks of, the graph included.
+    #[must_use]
+    pub fn services_in_use(&self) -> HashSet<ServiceId> {
+        self.services_spoken_of(Want::Graph)
+    }
+
+    fn services_spoken_of(&self, want: Want) -> HashSet<ServiceId> {
+        let mut services = HashSet::new();
+        let mut add = |service: Option<ServiceId>| services.extend(service);
         let of = |peer: Peer| match peer {
             Peer::Service(service) => Some(service),
             Peer::Name(_) | Peer::Class(_) | Peer::Address(_) => None,

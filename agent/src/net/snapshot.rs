@@ -19,7 +19,7 @@ use super::{
     udp::UdpSeries,
 };
 use crate::{
-    identity::ServiceId,
+    identity::{Service, ServiceId},
     protocol::tls::Handshake,
     red::{Histogram, Merge},
 };
@@ -53,8 +53,8 @@ pub struct Snapshot {
     pub tls_unobserved: u64,
     /// Edges of the graph of services.
     pub request_edges: Vec<RequestEdge>,
-    /// Names of all services above.
-    pub services: HashMap<ServiceId, Arc<str>>,
+    /// All services above.
+    pub services: HashMap<ServiceId, Arc<Service>>,
     /// Names of peers; a [`super::NameId`] is a place in it.
     pub names: Vec<Arc<str>>,
     /// How full the tables are.
@@ -165,12 +165,19 @@ impl Snapshot {
     #[must_use]
     pub fn peer(&self, peer: Peer) -> Arc<str> {
         let known = match peer {
-            Peer::Service(service) => self.services.get(&service),
+            Peer::Service(service) => self.services.get(&service).map(|service| &service.name),
             Peer::Name(name) => name.of(&self.names),
             Peer::Class(class) => return class.as_str().into(),
             Peer::Address(address) => return address.to_canonical().to_string().into(),
         };
         known.cloned().unwrap_or_default()
+    }
+
+    /// The namespace of a peer, if it is a service that has one.
+    #[must_use]
+    pub fn peer_namespace(&self, peer: Peer) -> Option<Arc<str>> {
+        let Peer::Service(service) = peer else { return None };
+        self.services.get(&service)?.namespace().cloned()
     }
 
     /// Adds an edge of the graph of connections.

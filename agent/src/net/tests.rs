@@ -19,7 +19,7 @@ const OPTIONS: Options = Options {
 const SECOND: Duration = Duration::from_secs(1);
 
 fn snapshot(registry: &Registry, want: Want) -> Snapshot {
-    registry.snapshot(|service| format!("service-{}", service.0).into(), want)
+    registry.snapshot(|service| Arc::new(Service::named(&format!("service-{}", service.0))), want)
 }
 
 fn graph(registry: &Registry) -> Snapshot {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use hashbrown::Equivalent;
+use hashbrown::{Equivalent, HashSet};
 
 use super::{measure::observe, peer::LONGEST_NAME, text::cut};
 use crate::{
@@ -189,6 +189,13 @@ impl Tls {
             self.durations.expire(before, |_| false);
             self.certificates.expire(before, |_| false);
         }
+    }
+
+    /// Series of services of `gone` go of which nothing was told since `before`.
+    pub fn expire_of(&mut self, before: Nanos, gone: &HashSet<ServiceId>) {
+        self.handshakes.expire_of(before, gone, |_| false);
+        self.durations.expire_of(before, gone, |_| false);
+        self.certificates.expire_of(before, gone, |_| false);
     }
 
     /// Counts of handshakes.

@@ -1,14 +1,15 @@
-//! The one private offset of the kernel that is read, on kernels where nothing else serves: from its own BTF
+//! The few private offsets of the kernel that are read, where nothing else serves: from its own BTF
 //! (Documentation/bpf/btf.rst), never from a table of versions.
 
 /// BTF magic.
 const MAGIC: u16 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
 
-/// Where `member` lies in `struct name`, in bytes, on the running kernel.
+/// Where each member lies in its `struct`, in bytes, on the running kernel.
 #[must_use]
-pub fn kernel_offset(name: &str, member: &str) -> Option<u32> {
-    offset(&std::fs::read("/sys/kernel/btf/vmlinux").ok()?, name, member)
+pub fn kernel_offsets<const N: usize>(members: [(&str, &str); N]) -> [Option<u32>; N] {
+    let Ok(data) = std::fs::read("/sys/kernel/btf/vmlinux") else { return [None; N] };
+    members.map(|(name, member)| offset(&data, name, member))
 }
 
 fn word(data: &[u8], at: usize) -> Option<u32> {
@@ -90,7 +91,10 @@ mod tests {
     #[test]
     fn finds_the_running_kernels() {
         if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
-            assert!(kernel_offset("sock_common", "skc_cookie").is_some());
+            assert!(matches!(
+                kernel_offsets([("sock_common", "skc_cookie"), ("cgroup", "kn")]),
+                [Some(_), Some(_)]
+            ));
         }
     }
 }

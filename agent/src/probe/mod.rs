@@ -3,6 +3,7 @@
 
 mod batch;
 pub mod btf;
+pub mod conntrack;
 pub mod datagrams;
 pub mod diag;
 pub mod hints;

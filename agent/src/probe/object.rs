@@ -73,12 +73,13 @@ impl Probes {
             return Err(Error::NotEmbedded);
         }
         let kernel_btf = Btf::from_sys_fs().ok();
-        let mut ebpf = load_object(options, kernel_btf.as_ref(), None)?;
+        let layout = Layout::of_kernel();
+        let mut ebpf = load_object(options, &layout, kernel_btf.as_ref(), None)?;
         let mut by_map = None;
         if !loads_pickup(&mut ebpf, kernel_btf.as_ref()) {
-            by_map = btf::kernel_offset("sock_common", "skc_cookie");
+            by_map = layout.cookie;
             if by_map.is_some() {
-                ebpf = load_object(options, kernel_btf.as_ref(), by_map)?;
+                ebpf = load_object(options, &layout, kernel_btf.as_ref(), by_map)?;
             }
         }
         let ends = Ends {
@@ -91,7 +92,7 @@ impl Probes {
         };
         let measuring = options.measure.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()).flatten();
         let mut probes = Self { ebpf, programs: Vec::with_capacity(PROGRAMS.len()), measuring };
-        probes.attach_all(options, kernel_btf.as_ref(), by_map.is_some())?;
+        probes.attach_all(options, &layout, kernel_btf.as_ref(), by_map.is_some())?;
         drop(kernel_btf);
         give_memory_back();
         Ok((probes, ends))
@@ -117,6 +118,7 @@ impl Probes {
     fn attach_all(
         &mut self,
         options: &Options,
+        layout: &Layout,
         kernel_btf: Option<&Btf>,
         pickup_by_map: bool,
     ) -> Result<(), Error> {
@@ -127,6 +129,9 @@ impl Probes {
             .iter()
             .map(|program| match program.name == unused {
                 true => (program, None),
+                false if program.name.starts_with("cgroup_") && layout.cgroup.is_none() => {
+                    (program, Some(Err("the kernel's BTF does not tell of its cgroups".to_owned())))
+                }
                 false => (program, Some(self.load_program(program, kernel_btf))),
             })
             .collect();
@@ -198,13 +203,15 @@ fn give_memory_back() {
 
 fn load_object(
     options: &Options,
+    layout: &Layout,
     kernel_btf: Option<&Btf>,
     skc_cookie_offset: Option<u32>,
 ) -> Result<Ebpf, Error> {
     let high_water = u64::from(options.ring_bytes / 4);
     let by_map = u8::from(skc_cookie_offset.is_some());
     let offset = skc_cookie_offset.unwrap_or_default();
-    let error_offset = btf::kernel_offset("sock", "sk_err").unwrap_or_default();
+    let error_offset = layout.error.unwrap_or_default();
+    let cgroup = layout.cgroup.unwrap_or_default();
     let mut loader = EbpfLoader::new();
     loader
         .btf(kernel_btf)
@@ -213,6 +220,10 @@ fn load_object(
         .override_global("PICKUP_BY_MAP", &by_map, true)
         .override_global("SKC_COOKIE_OFFSET", &offset, true)
         .override_global("SK_ERR_OFFSET", &error_offset, true)
+        .override_global("CGROUP_ROOT_OFFSET", &cgroup.root, true)
+        .override_global("HIERARCHY_ID_OFFSET", &cgroup.hierarchy_id, true)
+        .override_global("CGROUP_KN_OFFSET", &cgroup.node, true)
+        .override_global("KERNFS_ID_OFFSET", &cgroup.node_id, true)
         .override_global("EPHEMERAL_LOW", &options.ephemeral_low, true)
         .override_global("AYA_LOG_LEVEL", &options.log_level, false)
         .map_max_entries("RINGS", options.cpus)
@@ -230,6 +241,40 @@ fn load_object(
         };
         Error::Load(text, remedy)
     })
+}
+
+/// Where the parts of a cgroup lie that tell its id, in bytes.
+#[derive(Clone, Copy, Default)]
+struct CgroupLayout {
+    root: u32,
+    hierarchy_id: u32,
+    node: u32,
+    node_id: u32,
+}
+
+/// Private offsets of the running kernel, in bytes; `None`: its BTF does not tell.
+struct Layout {
+    /// Of the cookie in `struct sock_common`.
+    cookie: Option<u32>,
+    /// Of the error in `struct sock`.
+    error: Option<u32>,
+    cgroup: Option<CgroupLayout>,
+}
+
+impl Layout {
+    fn of_kernel() -> Self {
+        let [cookie, error, root, hierarchy_id, node, node_id] = btf::kernel_offsets([
+            ("sock_common", "skc_cookie"),
+            ("sock", "sk_err"),
+            ("cgroup", "root"),
+            ("cgroup_root", "hierarchy_id"),
+            ("cgroup", "kn"),
+            ("kernfs_node", "id"),
+        ]);
+        let cgroup =
+            || Some(CgroupLayout { root: root?, hierarchy_id: hierarchy_id?, node: node?, node_id: node_id? });
+        Self { cookie, error, cgroup: cgroup() }
+    }
 }
 
 /// Whether the kernel takes the pick-up program that reaches into socket storage.

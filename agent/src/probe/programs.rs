@@ -36,7 +36,7 @@ pub struct Program {
 
 /// Every program, in the order of attachment: those that tell of bytes come before those that tell of connections, so
 /// that a connection whose handshake was seen was seen whole.
-pub const PROGRAMS: [Program; 14] = [
+pub const PROGRAMS: [Program; 16] = [
     Program {
         name: "ingress",
         hook: Hook::CgroupSkb(aya::programs::CgroupSkbAttachType::Ingress),
@@ -147,6 +147,22 @@ pub const PROGRAMS: [Program; 14] = [
         gives: "ends of processes",
         needs: "raw tracepoints",
         lost: "processes are forgotten by age alone",
+        required: false,
+    },
+    Program {
+        name: "cgroup_mkdir",
+        hook: Hook::RawTracePoint("cgroup_mkdir"),
+        gives: "which container a socket belongs to, whatever process uses it",
+        needs: "kernel BTF, raw tracepoints, cgroup v2",
+        lost: "sockets of containers made after the agent started are known by their processes alone",
+        required: false,
+    },
+    Program {
+        name: "cgroup_rmdir",
+        hook: Hook::RawTracePoint("cgroup_rmdir"),
+        gives: "ends of containers",
+        needs: "kernel BTF, raw tracepoints, cgroup v2",
+        lost: "cgroups are forgotten by age alone",
         required: false,
     },
 ];

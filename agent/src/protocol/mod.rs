@@ -297,6 +297,8 @@ pub struct Output {
     pub messages: Vec<dns::Heard>,
     /// Whether strings are kept that only spans and printers need.
     pub details: bool,
+    /// Whether at least the targets of requests are kept, for their routes.
+    pub targets: bool,
     /// Whether the offers of TLS clients are fingerprinted.
     pub fingerprints: bool,
     /// The formats in which requests may tell of their traces.
@@ -318,6 +320,12 @@ impl Output {
     #[must_use]
     pub fn new(details: bool) -> Self {
         Self { details, ..Self::default() }
+    }
+
+    /// The same, with the targets of requests kept or not.
+    #[must_use]
+    pub fn with_targets(self, targets: bool) -> Self {
+        Self { targets, ..self }
     }
 
     /// The same, with the offers of TLS clients fingerprinted or not.

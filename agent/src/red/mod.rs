@@ -15,7 +15,7 @@ mod streams;
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 
 pub use self::{
     authority::{Authority, DEFAULT_PORT},
@@ -32,7 +32,8 @@ pub use self::{
 };
 use crate::{
     exchange::{Exchange, Outcome, Role, StreamEnd, StreamKind},
-    identity::ServiceId,
+    identity::{Service, ServiceId},
+    route::RouteId,
     series::{Budget, Table},
     time::{Nanos, WallOffset},
 };
@@ -88,14 +89,33 @@ impl Registry {
         }
     }
 
-    /// Takes a finished exchange in, and the sampled trace it belongs to. One that passed in part unseen is only counted:
-    /// its times and sizes are not known.
-    pub fn record(&mut self, exchange: &Exchange, service: ServiceId, exemplar: Option<Exemplar>) {
+    /// Series of services of `gone` go of which nothing was told since `before`, but for those of open streams.
+    pub fn expire_of(&mut self, before: Nanos, gone: &HashSet<ServiceId>) {
+        self.requests.expire_of(before, gone, |_| false);
+        self.streams.table_mut().expire_of(before, gone, |stats| stats.active() > 0);
+    }
+
+    /// The services that any series is of.
+    #[must_use]
+    pub fn services_in_use(&self) -> HashSet<ServiceId> {
+        let of_requests = self.requests.all().filter_map(|series| series.service);
+        of_requests.chain(self.streams.table().all().filter_map(|series| series.service)).collect()
+    }
+
+    /// Takes a finished exchange in, with its route and the sampled trace it belongs to, if it has them. One that passed in part
+    /// unseen is only counted: its times and sizes are not known.
+    pub fn record(
+        &mut self,
+        exchange: &Exchange,
+        service: ServiceId,
+        route: Option<RouteId>,
+        exemplar: Option<Exemplar>,
+    ) {
         self.exchanges.add(exchange.role, exchange.outcome);
         if exchange.outcome == Outcome::Unobserved {
             return;
         }
-        let place = match self.labels(exchange) {
+        let place = match self.labels(exchange, route) {
             Ok(labels) => self.requests.place(service, exchange.role, &labels, || labels),
             Err(Full) => self.requests.overflow(service, exchange.role),
         };
@@ -120,27 +140,17 @@ impl Registry {
         &self.exchanges
     }
 
-    /// A copy of everything. `names` must give different services different names, or their series could not be
-    /// told apart.
+    /// A copy of everything. `known` must give services that differ, or their series could not be told apart.
     #[must_use]
-    pub fn snapshot(&self, names: impl Fn(ServiceId) -> Arc<str>) -> Snapshot {
-        let of_requests = self.requests.all().filter_map(|series| series.service);
-        let of_streams = self.streams.table().all().filter_map(|series| series.service);
-        let mut services = HashMap::new();
-        let mut last = None;
-        for service in of_requests.chain(of_streams) {
-            // The series of a service mostly lie together.
-            if last != Some(service) {
-                services.entry(service).or_insert_with(|| names(service));
-                last = Some(service);
-            }
-        }
+    pub fn snapshot(&self, known: impl Fn(ServiceId) -> Arc<Service>) -> Snapshot {
+        let services = self.services_in_use().into_iter().map(|service| (service, known(service))).collect();
         Snapshot {
             exchanges: self.exchanges,
             series: self.requests.all().cloned().collect(),
             streams: self.streams.table().all().cloned().collect(),
             services,
             servers: self.servers.all().to_vec(),
+            routes: Vec::new(),
             overflow_series: self.requests.overflow_entries(),
             overflowed: self.requests.overflowed() + self.streams.table().overflowed(),
             series_limit: self.options.series_total,
@@ -148,7 +158,7 @@ impl Registry {
         }
     }
 
-    fn labels(&mut self, exchange: &Exchange) -> Result<Labels, Full> {
+    fn labels(&mut self, exchange: &Exchange, route: Option<RouteId>) -> Result<Labels, Full> {
         let server = match exchange.role {
             Role::Server => None,
             Role::Client => self.servers.intern(&exchange.details.authority, exchange.peer)?,
@@ -158,6 +168,7 @@ impl Registry {
             status: exchange.status,
             minor_version: exchange.minor_version,
             error: exchange.error_type(),
+            route,
             server,
         })
     }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     exchange::{ErrorType, Exchange, Method, Outcome, Role},
+    route::RouteId,
     series,
     time::Nanos,
 };
@@ -23,6 +24,8 @@ pub struct Labels {
     pub minor_version: u8,
     /// `error.type`
     pub error: Option<ErrorType>,
+    /// `http.route`, of servers
+    pub route: Option<RouteId>,
     /// `server.address` and `server.port`, of clients
     pub server: Option<ServerId>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{counts::ExchangeCounts, series::Series, servers::Server, streams::StreamSeries};
-use crate::identity::ServiceId;
+use crate::identity::{Service, ServiceId};
 
 /// All request and stream metrics at one moment.
 #[derive(Clone, Debug, Default)]
@@ -16,10 +16,12 @@ pub struct Snapshot {
     pub series: Vec<Series>,
     /// Series of streams.
     pub streams: Vec<StreamSeries>,
-    /// Names of the services of all series.
-    pub services: HashMap<ServiceId, Arc<str>>,
+    /// The services of all series.
+    pub services: HashMap<ServiceId, Arc<Service>>,
     /// Servers that clients talk to; a [`super::ServerId`] is a place in it.
     pub servers: Vec<Server>,
+    /// Templates of paths; a [`RouteId`](crate::route::RouteId) is a place in it.
+    pub routes: Vec<Arc<str>>,
     /// How many of `series` are overflow series.
     pub overflow_series: usize,
     /// Measurements that an overflow series took.

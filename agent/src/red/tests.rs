@@ -49,14 +49,14 @@ fn exchange() -> Exchange {
 }
 
 fn snapshot(registry: &Registry) -> Snapshot {
-    registry.snapshot(|service| format!("service-{}", service.0).into())
+    registry.snapshot(|service| Arc::new(Service::named(&format!("service-{}", service.0))))
 }
 
 #[test]
 fn an_exchange_is_in_its_series_in_every_part() {
     let mut registry = Registry::new(OPTIONS);
-    registry.record(&exchange(), ServiceId(1), None);
-    registry.record(&exchange(), ServiceId(1), None);
+    registry.record(&exchange(), ServiceId(1), None, None);
+    registry.record(&exchange(), ServiceId(1), None, None);
     let snapshot = snapshot(&registry);
     let [series] = snapshot.series.as_slice() else { panic!("one series") };
     let (stats, parts) = (&series.value, series.value.parts.as_ref().unwrap());
@@ -64,18 +64,18 @@ fn an_exchange_is_in_its_series_in_every_part() {
     assert_eq!((stats.request_body.sum, stats.response_body.sum), (0, 1224));
     let sums = [parts.queue.sum, parts.first_byte.sum, parts.transfer.sum, parts.acknowledgement.sum];
     assert_eq!(sums, [2_000_000, 4_000_000, 6_000_000, 8_000_000]);
-    assert_eq!(&*snapshot.services[&ServiceId(1)], "service-1");
+    assert_eq!(&*snapshot.services[&ServiceId(1)].name, "service-1");
 }
 
 #[test]
 fn what_was_not_seen_is_in_no_histogram() {
     let mut registry = Registry::new(OPTIONS);
-    registry.record(&Exchange { outcome: Outcome::Unobserved, ..exchange() }, ServiceId(1), None);
+    registry.record(&Exchange { outcome: Outcome::Unobserved, ..exchange() }, ServiceId(1), None, None);
     assert!(snapshot(&registry).series.is_empty());
     assert_eq!(registry.exchanges().total(), 1);
 
     let unknown = Exchange { request_body: None, response_body: None, times: Times::default(), ..exchange() };
-    registry.record(&unknown, ServiceId(1), None);
+    registry.record(&unknown, ServiceId(1), None, None);
     let snapshot = snapshot(&registry);
     let stats = &snapshot.series[0].value;
     assert_eq!([stats.duration.count, stats.request_body.count, stats.response_body.count], [0; 3]);
@@ -85,7 +85,7 @@ fn what_was_not_seen_is_in_no_histogram() {
 #[test]
 fn an_answer_that_broke_off_has_no_transfer() {
     let mut registry = Registry::new(OPTIONS);
-    registry.record(&Exchange { outcome: Outcome::Reset, by_rst: true, ..exchange() }, ServiceId(1), None);
+    registry.record(&Exchange { outcome: Outcome::Reset, by_rst: true, ..exchange() }, ServiceId(1), None, None);
     let snapshot = snapshot(&registry);
     let stats = &snapshot.series[0].value;
     let parts = stats.parts.as_ref().unwrap();
@@ -99,7 +99,7 @@ fn clients_are_told_apart_by_server_and_have_no_parts() {
     let mut registry = Registry::new(OPTIONS);
     for authority in ["a", "A:80", "b"] {
         let details = Details { authority: authority.into(), ..Details::default() };
-        registry.record(&Exchange { role: Role::Client, details, ..exchange() }, ServiceId(1), None);
+        registry.record(&Exchange { role: Role::Client, details, ..exchange() }, ServiceId(1), None, None);
     }
     let snapshot = snapshot(&registry);
     let counts: Vec<u64> = snapshot.series.iter().map(|series| series.value.duration.count).collect();
@@ -112,7 +112,12 @@ fn budgets_hold_and_nothing_is_lost() {
     let mut registry = Registry::new(OPTIONS);
     for service in 1..=3 {
         for status in 0..10 {
-            registry.record(&Exchange { status: Some(200 + status), ..exchange() }, ServiceId(service), None);
+            registry.record(
+                &Exchange { status: Some(200 + status), ..exchange() },
+                ServiceId(service),
+                None,
+                None,
+            );
         }
     }
     let snapshot = snapshot(&registry);
@@ -133,7 +138,7 @@ fn a_server_beyond_the_table_goes_to_the_overflow_series() {
     let mut registry = Registry::new(Options { series_per_service: 100, series_total: 100, ..OPTIONS });
     for host in 0..5 {
         let details = Details { authority: format!("host-{host}").into(), ..Details::default() };
-        registry.record(&Exchange { role: Role::Client, details, ..exchange() }, ServiceId(1), None);
+        registry.record(&Exchange { role: Role::Client, details, ..exchange() }, ServiceId(1), None, None);
     }
     let snapshot = snapshot(&registry);
     assert_eq!((snapshot.servers.len(), snapshot.overflow_series, snapshot.overflowed), (3, 1, 2));
@@ -144,7 +149,7 @@ fn services_beyond_the_overflow_series_share_one() {
     let mut registry = Registry::new(Options { series_total: 0, ..OPTIONS });
     let services = u32::try_from(OVERFLOW_SERIES).unwrap() + 10;
     for service in 0..services {
-        registry.record(&exchange(), ServiceId(service), None);
+        registry.record(&exchange(), ServiceId(service), None, None);
     }
     let snapshot = snapshot(&registry);
     assert_eq!(snapshot.series.len(), OVERFLOW_SERIES + 1);
@@ -156,10 +161,10 @@ fn services_beyond_the_overflow_series_share_one() {
 fn a_sampled_trace_is_kept_with_the_bucket_it_fell_into() {
     let mut registry = Registry::new(OPTIONS);
     let exemplar = |at| Exemplar { trace_id: TraceId::from(7), span_id: SpanId::from(9), value: 12_000_000, at };
-    registry.record(&exchange(), ServiceId(1), None);
+    registry.record(&exchange(), ServiceId(1), None, None);
     assert!(snapshot(&registry).series[0].value.exemplars().is_empty());
-    registry.record(&exchange(), ServiceId(1), Some(exemplar(1)));
-    registry.record(&exchange(), ServiceId(1), Some(exemplar(2)));
+    registry.record(&exchange(), ServiceId(1), None, Some(exemplar(1)));
+    registry.record(&exchange(), ServiceId(1), None, Some(exemplar(2)));
     let snapshot = snapshot(&registry);
     let stats = &snapshot.series[0].value;
     let kept: Vec<_> =
@@ -172,12 +177,12 @@ fn a_sampled_trace_is_kept_with_the_bucket_it_fell_into() {
 fn silent_series_go_but_for_those_of_open_streams() {
     let mut registry = Registry::new(OPTIONS);
     registry.tick(Nanos(10), WallOffset(1000), None);
-    registry.record(&exchange(), ServiceId(1), None);
+    registry.record(&exchange(), ServiceId(1), None, None);
     registry.stream_opened(StreamKind::WebSocket, Role::Server, ServiceId(1));
     registry.tick(Nanos(20), WallOffset(1000), Some(Nanos(15)));
     let gone = snapshot(&registry);
     assert_eq!((gone.series.len(), gone.streams.len()), (0, 1));
-    registry.record(&exchange(), ServiceId(1), None);
+    registry.record(&exchange(), ServiceId(1), None, None);
     let back = snapshot(&registry);
     assert_eq!((back.series[0].value.duration.count, back.series[0].start), (1, 1020));
 }

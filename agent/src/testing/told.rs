@@ -55,7 +55,10 @@ impl Delivery for Told {
         true
     }
 
-    fn closed(&mut self, reason: CloseReason, _: Nanos, _: &mut Link<'_>) {
+    fn closed(&mut self, reason: CloseReason, _: Nanos, last: Option<&Progress>, link: &mut Link<'_>) {
+        if let Some(progress) = last {
+            self.progress(progress, link, true);
+        }
         self.reasons.push(reason);
     }
 

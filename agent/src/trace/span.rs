@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use opentelemetry::trace::{SpanId, TraceId};
 
-use crate::{exchange::Exchange, time::WallOffset};
+use crate::{exchange::Exchange, identity::Service, time::WallOffset};
 
 /// Where a span stands in its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,10 @@ pub struct Span {
     pub ids: SpanIds,
     /// What it is.
     pub exchange: Exchange,
-    /// `service.name`
-    pub service: Arc<str>,
+    /// Whose it is.
+    pub service: Arc<Service>,
+    /// `http.route`, where it has one.
+    pub route: Option<Arc<str>>,
     /// Path of the executable, or its name alone; empty: not known.
     pub executable: Arc<str>,
     /// To the wall clock, from the exchange's times.

@@ -3,6 +3,7 @@
 mod accounts;
 mod bulk;
 mod configuration;
+mod containers;
 mod dns;
 mod export;
 mod graph;
@@ -15,3 +16,4 @@ mod tcp;
 mod telling;
 mod tls;
 mod udp;
+mod unit;

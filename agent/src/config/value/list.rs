@@ -5,6 +5,7 @@ use std::fmt;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::{Rejected, nearest};
+use crate::route::Pattern;
 
 /// Pairs that a list may have.
 const MAX_PAIRS: usize = 128;
@@ -24,6 +25,20 @@ impl fmt::Debug for Headers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
+}
+
+/// Patterns of routes that a list may have: each is compared with every path that is not known.
+const MAX_PATTERNS: usize = 256;
+
+/// Patterns of routes, `[SERVICE:]PATTERN,…`.
+pub fn patterns(text: &str) -> Result<Vec<Pattern>, Rejected> {
+    let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+    let patterns = texts.map(|text| Pattern::parse(text).map_err(|error| Rejected::expected(error.to_string())));
+    let patterns = patterns.collect::<Result<Vec<_>, _>>()?;
+    if patterns.len() > MAX_PATTERNS {
+        return Err(Rejected::expected(format!("at most {MAX_PATTERNS} patterns")));
+    }
+    Ok(patterns)
 }
 
 /// Header fields, `NAME=VALUE,…`, as `OTEL_EXPORTER_OTLP_HEADERS` has them.

@@ -107,7 +107,7 @@ fn entry<'a>(all: &'a mut All, name: Option<&str>, role: Role) -> &'a mut Servic
 fn add_requests(all: &mut All, red: &red::Snapshot) {
     for series in &red.series {
         let name = series.service.and_then(|service| red.services.get(&service));
-        let service = entry(all, name.map(|name| &**name), series.role);
+        let service = entry(all, name.map(|service| &*service.name), series.role);
         let duration = &series.value.duration;
         service.requests += duration.count;
         if series.labels.is_some_and(|labels| labels.error.is_some()) {
@@ -126,7 +126,7 @@ fn add_requests(all: &mut All, red: &red::Snapshot) {
 fn add_connections(all: &mut All, net: &net::Snapshot) {
     for series in &net.tcp {
         let name = series.service.and_then(|service| net.services.get(&service));
-        let service = entry(all, name.map(|name| &**name), series.role);
+        let service = entry(all, name.map(|service| &*service.name), series.role);
         let [sent, received] = series.value.bytes;
         service.bytes_in += received;
         service.bytes_out += sent;

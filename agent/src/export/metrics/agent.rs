@@ -10,6 +10,7 @@ use crate::{
         page::Page,
         process::ProcessStats,
     },
+    identity::kubernetes::ResourceStatus,
     red,
     semconv::{self, Attribute, Metric},
 };
@@ -24,6 +25,7 @@ pub fn write(page: &Page, out: &mut dyn Sink) -> fmt::Result {
     flows(&page.agent, agent, out)?;
     tables(page, agent, out)?;
     exporters(&page.exporters, agent, out)?;
+    kubernetes(&page.kubernetes, agent, out)?;
     programs(&page.agent, agent, out)?;
     page.agent.process.map_or(Ok(()), |process| write_process(&process, agent, out))
 }
@@ -145,6 +147,26 @@ fn exporters(exporters: &[ExporterView], agent: &Agent, out: &mut dyn Sink) -> f
         (Attributes::of([(semconv::EXPORTER, exporter.name)]), Value::Float(at))
     });
     agent.numbers(&semconv::EXPORT_LAST_SUCCESS, succeeded, out)
+}
+
+/// How the watches of the Kubernetes API fare, those that are wanted.
+fn kubernetes(watches: &[ResourceStatus], agent: &Agent, out: &mut dyn Sink) -> fmt::Result {
+    let wanted = || watches.iter().filter(|watch| watch.wanted);
+    let each = |value: fn(&ResourceStatus) -> u64| {
+        by(semconv::RESOURCE, wanted().map(move |watch| (watch.resource.name(), value(watch))))
+    };
+    let objects = |watch: &ResourceStatus| u64::try_from(watch.objects).unwrap_or(u64::MAX);
+    agent.numbers(&semconv::KUBERNETES_OBJECTS, each(objects), out)?;
+    agent.numbers(&semconv::KUBERNETES_SYNCED, each(|watch| u64::from(watch.synced)), out)?;
+    agent.numbers(&semconv::KUBERNETES_REQUESTS, each(|watch| watch.requests), out)?;
+    let failures = wanted().flat_map(|watch| {
+        let failed = watch.failures.iter().filter(|(_, count)| *count > 0);
+        failed.map(|(failure, count)| {
+            let all = [(semconv::RESOURCE, watch.resource.name()), (semconv::REASON, failure.name())];
+            (Attributes::of(all), Value::Integer(*count))
+        })
+    });
+    agent.numbers(&semconv::KUBERNETES_FAILURES, failures, out)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "53 bits of nanoseconds are a hundred days of CPU time")]

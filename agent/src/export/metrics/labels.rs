@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::{AttributeValue, Attributes};
 use crate::{
     exchange::Role,
-    identity::ServiceId,
+    identity::{Service, ServiceId},
     net::{self, PeerLabels},
     red, semconv,
 };
@@ -24,6 +24,9 @@ pub fn request(red: &red::Snapshot, series: &red::Series) -> Attributes {
     }
     if let Some(status) = labels.status {
         all.push(semconv::HTTP_RESPONSE_STATUS_CODE, status);
+    }
+    if let Some(route) = labels.route.and_then(|route| route.of(&red.routes)) {
+        all.push(semconv::HTTP_ROUTE, route);
     }
     all.push(semconv::URL_SCHEME, "http");
     if labels.method.is_some() {
@@ -58,10 +61,15 @@ pub fn stream(red: &red::Snapshot, series: &red::StreamSeries) -> Attributes {
     all
 }
 
-/// The attribute that all series of a service begin with.
-fn service(names: &HashMap<ServiceId, Arc<str>>, id: Option<ServiceId>) -> Attributes {
-    let name = id.and_then(|id| names.get(&id));
-    Attributes::of(name.map(|name| (semconv::SERVICE_NAME, name)))
+/// The attributes that all series of a service begin with.
+fn service(known: &HashMap<ServiceId, Arc<Service>>, id: Option<ServiceId>) -> Attributes {
+    id.and_then(|id| known.get(&id)).map(|service| identifying(service)).unwrap_or_default()
+}
+
+/// What tells a service from all others.
+pub fn identifying(service: &Service) -> Attributes {
+    let name = [(semconv::SERVICE_NAME, &service.name)].into_iter();
+    Attributes::of(name.chain(service.identifying.iter().map(|(attribute, value)| (*attribute, value))))
 }
 
 /// What the series of connections begin with whose family says the role.
@@ -82,6 +90,9 @@ pub fn peer<V>(net: &net::Snapshot, series: &crate::series::Series<PeerLabels, V
     match series.labels {
         Some(labels) => {
             all.push(semconv::PEER, net.peer(labels.peer));
+            if let Some(namespace) = net.peer_namespace(labels.peer) {
+                all.push(semconv::PEER_NAMESPACE, namespace);
+            }
             all.push(semconv::SERVER_PORT, labels.port);
         }
         None => all.push(semconv::OTEL_METRIC_OVERFLOW, true),

@@ -23,6 +23,7 @@ mod tests;
 pub use self::{
     attributes::{AttributeValue, Attributes},
     families::write,
+    labels::identifying,
     selection::{Rule, Selection},
     sink::{Bucket, HistogramView, Point, Points, Sink, Value, exported},
     target::Target,

@@ -149,7 +149,7 @@ fn rule(metric: &Metric, include: &[Pattern], exclude: &[Pattern]) -> Rule {
         }
         // Whose series it is goes only when it is told to go: a list of what to keep of the rest does not mean it.
         let included = include.is_empty()
-            || attribute == semconv::SERVICE_NAME
+            || attribute.is_of_service()
             || include.iter().any(|pattern| pattern.fits_attribute(attribute));
         !included || exclude.iter().any(|pattern| pattern.fits_attribute(attribute))
     };

@@ -38,6 +38,11 @@ fn ends(net: &net::Snapshot, edge: &RequestEdge) -> Attributes {
     all.push(semconv::CLIENT, net.peer(key.client));
     all.push(semconv::SERVER, net.peer(key.server));
     let is_whole = is_service(key.client) && is_service(key.server);
+    for (attribute, peer) in [(semconv::CLIENT_NAMESPACE, key.client), (semconv::SERVER_NAMESPACE, key.server)] {
+        if let Some(namespace) = net.peer_namespace(peer) {
+            all.push(attribute, namespace);
+        }
+    }
     all.push(semconv::CONNECTION_TYPE, if is_whole { "" } else { "virtual_node" });
     all
 }
@@ -53,11 +58,12 @@ fn span_metrics(red: &red::Snapshot, out: &mut dyn Sink) -> fmt::Result {
     rows.views(&semconv::SPAN_LATENCY, view, out)
 }
 
-/// The span of an HTTP request bears its method's name where no route is known (OpenTelemetry HTTP conventions, "Name").
+/// The span of an HTTP request bears its method's name, and its route where that is known (OpenTelemetry HTTP conventions,
+/// "Name").
 fn span(red: &red::Snapshot, series: &Series) -> Attributes {
     let mut all = Attributes::new();
-    if let Some(name) = series.service.and_then(|service| red.services.get(&service)) {
-        all.push(semconv::SPAN_SERVICE, name);
+    if let Some(service) = series.service.and_then(|service| red.services.get(&service)) {
+        all.push(semconv::SPAN_SERVICE, &service.name);
     }
     let kind = match series.role {
         Role::Server => "SPAN_KIND_SERVER",
@@ -68,12 +74,15 @@ fn span(red: &red::Snapshot, series: &Series) -> Attributes {
         all.push(semconv::OTEL_METRIC_OVERFLOW, true);
         return all;
     };
-    let name = match labels.method {
+    let method = match labels.method {
         Some(Method::Other) | None => "HTTP",
         Some(method) => method.as_str(),
     };
     let status = if labels.error.is_some() { "STATUS_CODE_ERROR" } else { "STATUS_CODE_UNSET" };
-    all.push(semconv::SPAN_NAME, name);
+    match labels.route.and_then(|route| route.of(&red.routes)) {
+        Some(route) => all.push(semconv::SPAN_NAME, format!("{method} {route}")),
+        None => all.push(semconv::SPAN_NAME, method),
+    }
     all.push(semconv::SPAN_KIND, kind);
     all.push(semconv::STATUS_CODE, status);
     all

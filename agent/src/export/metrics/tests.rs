@@ -3,7 +3,7 @@
 mod form;
 mod net;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use redtap_ebpf::Stats;
 
@@ -53,9 +53,14 @@ fn exchange() -> Exchange {
 
 fn red(options: red::Options) -> red::Snapshot {
     let mut registry = red::Registry::new(options);
-    registry.record(&exchange(), ServiceId(1), None);
-    registry.record(&Exchange { status: Some(500), outcome: Outcome::Error, ..exchange() }, ServiceId(1), None);
-    registry.record(&Exchange { method: Some(Method::Other), ..exchange() }, ServiceId(1), None);
+    registry.record(&exchange(), ServiceId(1), None, None);
+    registry.record(
+        &Exchange { status: Some(500), outcome: Outcome::Error, ..exchange() },
+        ServiceId(1),
+        None,
+        None,
+    );
+    registry.record(&Exchange { method: Some(Method::Other), ..exchange() }, ServiceId(1), None, None);
     registry.record(
         &Exchange {
             role: Role::Client,
@@ -66,10 +71,16 @@ fn red(options: red::Options) -> red::Snapshot {
         },
         ServiceId(2),
         None,
+        None,
     );
     let details = Details { authority: b"Shop:81".into(), ..Details::default() };
-    registry.record(&Exchange { role: Role::Client, minor_version: 0, details, ..exchange() }, ServiceId(2), None);
-    registry.record(&Exchange { outcome: Outcome::Unobserved, ..exchange() }, ServiceId(2), None);
+    registry.record(
+        &Exchange { role: Role::Client, minor_version: 0, details, ..exchange() },
+        ServiceId(2),
+        None,
+        None,
+    );
+    registry.record(&Exchange { outcome: Outcome::Unobserved, ..exchange() }, ServiceId(2), None, None);
     registry.stream_opened(StreamKind::WebSocket, Role::Server, ServiceId(1));
     registry.stream_opened(StreamKind::WebSocket, Role::Server, ServiceId(1));
     let end = StreamEnd {
@@ -83,7 +94,9 @@ fn red(options: red::Options) -> red::Snapshot {
         pid: 0,
     };
     registry.stream_closed(&end, ServiceId(1));
-    registry.snapshot(|service| Arc::from(["", "na\"me", "curl"][service.0 as usize]))
+    registry.snapshot(|service| {
+        std::sync::Arc::new(crate::identity::Service::named(["", "na\"me", "curl"][service.0 as usize]))
+    })
 }
 
 fn agent() -> AgentSnapshot {

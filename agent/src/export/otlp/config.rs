@@ -14,7 +14,7 @@ use hyper::{HeaderMap, Uri};
 
 use self::variables::Variables;
 use super::metrics::{Histograms, Temporality};
-use crate::export::client::TlsOptions;
+use crate::{export::client::TlsOptions, identity::select::QueryKeys};
 
 /// `OTEL_BSP_SCHEDULE_DELAY`.
 const SCHEDULE_DELAY: Duration = Duration::from_secs(5);
@@ -107,6 +107,8 @@ pub struct Traces {
     pub max_batch: usize,
     /// What of their attributes is sent.
     pub limits: Limits,
+    /// Keys of queries whose values are not. No variable says so.
+    pub sensitive_query: QueryKeys,
 }
 
 /// Metrics.
@@ -211,6 +213,7 @@ fn traces(variables: &mut Variables) -> Option<Traces> {
         max_queue,
         max_batch: size(named.unwrap_or(MAX_BATCH).min(max_queue)),
         limits: Limits { count: size(count), length: length.map(size) },
+        sensitive_query: QueryKeys::default(),
     })
 }
 

@@ -26,7 +26,10 @@ use super::super::{
     page::Page,
     resource::Resource,
 };
-use crate::semconv::{self, Kind, Metric};
+use crate::{
+    identity::Service,
+    semconv::{self, Kind, Metric},
+};
 
 /// Name of the scope of all metrics.
 pub const SCOPE: &str = "redtap";
@@ -87,13 +90,16 @@ impl Encoder {
     /// The requests that tell of `page`, whose moment is `now`, in nanoseconds since the epoch. None is empty,
     /// none has more than [`MAX_POINTS`] points or, but for a single huge one, is longer than [`MAX_REQUEST`].
     pub fn encode(&mut self, page: &Page, now: u64) -> Vec<ExportMetricsServiceRequest> {
-        self.encode_with(now, |sink| metrics::write(page, sink))
+        let services = page.services().into_iter();
+        let services = services.map(|service| (metrics::identifying(service), Arc::clone(service))).collect();
+        self.encode_with(now, services, |sink| metrics::write(page, sink))
     }
 
-    /// As [`Encoder::encode`], of whatever `write` tells.
+    /// As [`Encoder::encode`], of whatever `write` tells; `services` has what else is known of those that it names.
     pub fn encode_with(
         &mut self,
         now: u64,
+        services: HashMap<Attributes, Arc<Service>>,
         write: impl FnOnce(&mut dyn Sink) -> fmt::Result,
     ) -> Vec<ExportMetricsServiceRequest> {
         if let Some(deltas) = &mut self.deltas {
@@ -101,6 +107,7 @@ impl Encoder {
         }
         let mut requests = Requests {
             resource: &self.resource,
+            services,
             histograms: self.histograms,
             deltas: self.deltas.as_mut(),
             now,
@@ -154,14 +161,15 @@ pub fn count_points(request: &ExportMetricsServiceRequest) -> u64 {
 /// The requests in the making.
 struct Requests<'a> {
     resource: &'a Resource,
+    services: HashMap<Attributes, Arc<Service>>,
     histograms: Histograms,
     deltas: Option<&'a mut Deltas>,
     now: u64,
     done: Vec<ExportMetricsServiceRequest>,
     /// What is under way: the metrics of each service.
     current: Vec<Group>,
-    /// Where a service is in `current`; `None`: the agent.
-    groups: HashMap<Option<Arc<str>>, usize>,
+    /// Where a service is in `current`, by what identifies it; nothing: the agent.
+    groups: HashMap<Attributes, usize>,
     size: usize,
     points: usize,
 }
@@ -262,19 +270,18 @@ impl Family<'_, '_> {
 impl Requests<'_> {
     /// The metrics of the service that `attributes` name, or of the agent.
     fn group(&mut self, attributes: &Attributes) -> Option<&mut Group> {
-        let service = attributes.get(semconv::SERVICE_NAME).map(|value| match value {
-            AttributeValue::Shared(name) => Arc::clone(name),
-            other => other.to_string().into(),
-        });
+        let identifying = attributes.filtered(|attribute| attribute.is_of_service());
         let next = self.current.len();
-        let index = match self.groups.get(&service) {
+        let index = match self.groups.get(&identifying) {
             Some(index) => *index,
             None => {
-                let name = service.as_deref().unwrap_or(&self.resource.agent_service);
-                let resource = proto_resource(self.resource, name);
+                let resource = match self.services.get(&identifying) {
+                    Some(service) => proto_resource(self.resource, service),
+                    None => proto_resource(self.resource, &service(&identifying, &self.resource.agent_service)),
+                };
                 self.size += resource.encoded_len() + GROUP_OVERHEAD;
                 self.current.push(Group { resource, metrics: Vec::new() });
-                self.groups.insert(service, next);
+                self.groups.insert(identifying, next);
                 next
             }
         };
@@ -306,13 +313,23 @@ impl Requests<'_> {
     }
 }
 
+/// The service of which nothing but this is known: some of what identifies it may be left out. Without a name, the agent.
+fn service(identifying: &Attributes, agent: &Arc<str>) -> Service {
+    let text = |value: &AttributeValue| match value {
+        AttributeValue::Shared(text) => Arc::clone(text),
+        other => other.to_string().into(),
+    };
+    let (named, others) = identifying.iter().partition::<Vec<_>, _>(|(own, _)| *own == semconv::SERVICE_NAME);
+    Service {
+        name: named.first().map_or_else(|| Arc::clone(agent), |(_, value)| text(value)),
+        identifying: others.into_iter().map(|(attribute, value)| (attribute, text(value))).collect(),
+        ..Service::default()
+    }
+}
+
 /// What is known of a service and of its host.
-fn proto_resource(resource: &Resource, service: &str) -> ProtoResource {
+fn proto_resource(resource: &Resource, service: &Service) -> ProtoResource {
     let text = |key: &str, value: &str| points::key_value(key, any_value::Value::StringValue(value.to_owned()));
-    let own = [
-        text(semconv::SERVICE_NAME.otel, service),
-        text(semconv::SERVICE_INSTANCE_ID.otel, &resource.instance(service)),
-    ];
-    let common = resource.common.iter().map(|(key, value)| text(key, value));
-    ProtoResource { attributes: own.into_iter().chain(common).collect(), ..Default::default() }
+    let attributes = resource.of(service).iter().map(|(key, value)| text(key, value)).collect();
+    ProtoResource { attributes, ..Default::default() }
 }

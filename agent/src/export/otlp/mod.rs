@@ -54,7 +54,7 @@ pub async fn run_traces(
     exporter: Arc<Exporter>,
     mut shutdown: Shutdown,
 ) {
-    let encoder = spans::Encoder::new(resource, config.limits);
+    let encoder = spans::Encoder::new(resource, config.limits, config.sensitive_query);
     let within = if config.export_timeout.is_zero() { LONGEST } else { config.export_timeout };
     let mut session = Session::new(config.destination, Arc::clone(&exporter));
     loop {

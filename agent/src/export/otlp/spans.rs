@@ -19,7 +19,7 @@ use super::config::Limits;
 use crate::{
     exchange::{Exchange, Method, Role, Times},
     export::resource::Resource,
-    identity::UNKNOWN_SERVICE,
+    identity::{Service, select::QueryKeys},
     semconv,
     time::Nanos,
     trace::Span,
@@ -44,7 +44,7 @@ const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 /// What a resource is of, beside the host: a service, and one of its processes.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Owner<'a> {
-    service: &'a str,
+    service: &'a Service,
     pid: u32,
     executable: &'a str,
 }
@@ -54,14 +54,15 @@ struct Owner<'a> {
 pub struct Encoder {
     resource: Arc<Resource>,
     limits: Limits,
+    keys: QueryKeys,
     max_request: usize,
 }
 
 impl Encoder {
-    /// An encoder for spans of one host.
+    /// An encoder for spans of one host, which shows no values of `keys` in queries.
     #[must_use]
-    pub const fn new(resource: Arc<Resource>, limits: Limits) -> Self {
-        Self { resource, limits, max_request: MAX_REQUEST }
+    pub const fn new(resource: Arc<Resource>, limits: Limits, keys: QueryKeys) -> Self {
+        Self { resource, limits, keys, max_request: MAX_REQUEST }
     }
 
     /// Requests of at most [`MAX_REQUEST`] bytes with `spans` in their order, grouped by resource in each, and how many spans are
@@ -91,7 +92,7 @@ impl Encoder {
     fn request(&self, spans: &[Span]) -> ExportTraceServiceRequest {
         let mut by_owner = BTreeMap::<Owner<'_>, Vec<SpanMessage>>::new();
         for span in spans {
-            by_owner.entry(owner(span)).or_default().push(message(span, self.limits));
+            by_owner.entry(owner(span)).or_default().push(message(span, &self.keys, self.limits));
         }
         let scope = InstrumentationScope {
             name: SCOPE.to_owned(),
@@ -108,10 +109,7 @@ impl Encoder {
 
     fn resource(&self, owner: &Owner<'_>) -> ResourceMessage {
         let text = |key: &str, value: &str| key_value(key, Value::StringValue(value.to_owned()));
-        let mut attributes = vec![
-            text(semconv::SERVICE_NAME.otel, owner.service),
-            text(semconv::SERVICE_INSTANCE_ID.otel, &self.resource.instance(owner.service)),
-        ];
+        let mut attributes = Vec::new();
         if owner.pid != 0 {
             attributes.push(key_value(semconv::PROCESS_PID.otel, Value::IntValue(owner.pid.into())));
         }
@@ -121,27 +119,21 @@ impl Encoder {
         if owner.executable.starts_with('/') {
             attributes.push(text(semconv::PROCESS_EXECUTABLE_PATH.otel, owner.executable));
         }
-        let has = |attributes: &[KeyValue], key: &str| attributes.iter().any(|own| own.key == key);
-        for (key, value) in &self.resource.common {
-            if !has(&attributes, key) {
-                attributes.push(text(key, value));
-            }
-        }
-        ResourceMessage { attributes, ..ResourceMessage::default() }
+        let mut all: Vec<_> =
+            self.resource.of(owner.service).iter().map(|(key, value)| text(key, value)).collect();
+        all.retain(|known| !attributes.iter().any(|own: &KeyValue| own.key == known.key));
+        all.append(&mut attributes);
+        ResourceMessage { attributes: all, ..ResourceMessage::default() }
     }
 }
 
 fn owner(span: &Span) -> Owner<'_> {
-    Owner {
-        service: if span.service.is_empty() { UNKNOWN_SERVICE } else { &span.service },
-        pid: span.exchange.pid,
-        executable: &span.executable,
-    }
+    Owner { service: &span.service, pid: span.exchange.pid, executable: &span.executable }
 }
 
-fn message(span: &Span, limits: Limits) -> SpanMessage {
+fn message(span: &Span, keys: &QueryKeys, limits: Limits) -> SpanMessage {
     let (ids, exchange) = (&span.ids, &span.exchange);
-    let (attributes, dropped_attributes_count) = attributes(exchange, limits);
+    let (attributes, dropped_attributes_count) = attributes(exchange, span.route.as_deref(), keys, limits);
     let (start, end) = bounds(&exchange.times);
     let random = if ids.random { RANDOM } else { 0 };
     let remote = if ids.parent.is_some() { HAS_IS_REMOTE | IS_REMOTE } else { 0 };
@@ -151,7 +143,7 @@ fn message(span: &Span, limits: Limits) -> SpanMessage {
         trace_state: String::from_utf8_lossy(&exchange.details.trace_state).into_owned(),
         parent_span_id: ids.parent.map(|parent| parent.to_bytes().to_vec()).unwrap_or_default(),
         flags: SAMPLED | random | remote,
-        name: name(exchange).to_owned(),
+        name: name(exchange, span.route.as_deref()),
         kind: match exchange.role {
             Role::Server => SpanKind::Server,
             Role::Client => SpanKind::Client,
@@ -166,12 +158,13 @@ fn message(span: &Span, limits: Limits) -> SpanMessage {
     }
 }
 
-/// The method alone: there is no route that could follow, and a path must not.
-fn name(exchange: &Exchange) -> &'static str {
-    match exchange.method {
+/// The method, and the route where there is one; a path must not stand there.
+fn name(exchange: &Exchange, route: Option<&str>) -> String {
+    let method = match exchange.method {
         Some(Method::Other) | None => "HTTP",
         Some(method) => method.as_str(),
-    }
+    };
+    route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"))
 }
 
 /// From the first byte of the request to the last of the answer, or to the last that was seen.

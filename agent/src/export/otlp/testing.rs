@@ -247,7 +247,8 @@ pub(super) fn span(index: u64) -> Span {
             pid: 7,
             ..Exchange::default()
         },
-        service: "shop".into(),
+        service: std::sync::Arc::new(crate::identity::Service::named("shop")),
+        route: None,
         executable: "/usr/bin/shopd".into(),
         wall: WallOffset(1_000_000),
     }

@@ -21,6 +21,7 @@ fn traces(protocol: &str, endpoint: &str) -> Traces {
         max_queue: 100,
         max_batch: 4,
         limits: Limits { count: 128, length: None },
+        sensitive_query: crate::identity::select::QueryKeys::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use crate::{
     exchange::{ErrorType, Exchange, Method, Role, StreamEnd},
     export::{redact, target::Target},
+    identity::{Service, select::QueryKeys},
     red::Authority,
     semconv::{self, Attribute},
     time::{Nanos, WallOffset},
@@ -14,11 +15,24 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct JsonPrinter {
     line: Vec<u8>,
+    keys: QueryKeys,
 }
 
 impl JsonPrinter {
+    /// A printer that shows no values of these keys.
+    #[must_use]
+    pub fn new(keys: QueryKeys) -> Self {
+        Self { keys, ..Self::default() }
+    }
+
     /// The line of an exchange, with its line feed.
-    pub fn exchange(&mut self, exchange: &Exchange, service: &str, wall: WallOffset) -> &[u8] {
+    pub fn exchange(
+        &mut self,
+        exchange: &Exchange,
+        service: &Service,
+        route: Option<&str>,
+        wall: WallOffset,
+    ) -> &[u8] {
         let mut object = Object::begin(&mut self.line, "exchange");
         object.string("protocol", "http");
         object.string("role", exchange.role.as_str());
@@ -28,7 +42,7 @@ impl JsonPrinter {
         object.socket("local_address", "local_port", exchange.local);
         object.socket("peer_address", "peer_port", exchange.peer);
         object.owner(service, exchange.pid);
-        request(&mut object, exchange);
+        request(&mut object, exchange, route, &self.keys);
         response(&mut object, exchange);
         if exchange.partial {
             object.raw("partial", b"true");
@@ -52,7 +66,7 @@ impl JsonPrinter {
     }
 
     /// The line of an ended stream, with its line feed.
-    pub fn stream(&mut self, end: &StreamEnd, service: &str, wall: WallOffset) -> &[u8] {
+    pub fn stream(&mut self, end: &StreamEnd, service: &Service, wall: WallOffset) -> &[u8] {
         let mut object = Object::begin(&mut self.line, "stream");
         object.string("kind", end.kind.as_str());
         object.string("role", end.role.as_str());
@@ -66,7 +80,7 @@ impl JsonPrinter {
     }
 }
 
-fn request(object: &mut Object<'_>, exchange: &Exchange) {
+fn request(object: &mut Object<'_>, exchange: &Exchange, route: Option<&str>, keys: &QueryKeys) {
     let details = &exchange.details;
     if let Some(method) = exchange.method {
         object.attribute(semconv::HTTP_REQUEST_METHOD, method.as_str().as_bytes());
@@ -74,13 +88,16 @@ fn request(object: &mut Object<'_>, exchange: &Exchange) {
     if exchange.method == Some(Method::Other) && !details.method.is_empty() {
         object.attribute(semconv::HTTP_REQUEST_METHOD_ORIGINAL, &details.method);
     }
+    if let Some(route) = route {
+        object.attribute(semconv::HTTP_ROUTE, route.as_bytes());
+    }
     object.attribute(semconv::URL_SCHEME, b"http");
     let target = exchange.method.map_or_else(Target::default, |method| Target::parse(method, &details.target));
     if let Some(path) = target.path {
         object.attribute(semconv::URL_PATH, path);
     }
     if let Some(query) = target.query {
-        object.pieces(semconv::URL_QUERY.otel, redact::query(query));
+        object.pieces(semconv::URL_QUERY.otel, redact::query(query, keys));
     }
     server(object, exchange);
     if !details.user_agent.is_empty() {
@@ -217,9 +234,12 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn owner(&mut self, service: &str, pid: u32) {
-        if !service.is_empty() {
-            self.string(semconv::SERVICE_NAME.otel, service);
+    fn owner(&mut self, service: &Service, pid: u32) {
+        if !service.is_unknown() {
+            self.string(semconv::SERVICE_NAME.otel, &service.name);
+            for (attribute, value) in &service.identifying {
+                self.string(attribute.otel, value);
+            }
         }
         if pid != 0 {
             self.number(semconv::PROCESS_PID.otel, u64::from(pid));

@@ -9,6 +9,7 @@ pub use self::{json::JsonPrinter, pretty::PrettyPrinter};
 use crate::{
     config::Print,
     exchange::{Exchange, StreamEnd},
+    identity::{Service, select::QueryKeys},
     time::WallOffset,
 };
 
@@ -22,18 +23,21 @@ pub enum Printer {
 }
 
 impl Printer {
-    /// The printer of `print` for standard output: in colour if that is a terminal. `None` if nothing is to be printed.
+    /// The printer of `print` for standard output: in colour if that is a terminal. `None` if nothing is to be printed. Values
+    /// of `keys` in queries are not.
     #[must_use]
-    pub fn for_stdout(print: Print) -> Option<Self> {
+    pub fn for_stdout(print: Print, keys: QueryKeys) -> Option<Self> {
         match print {
             Print::Off => None,
-            Print::Json => Some(Self::Json(JsonPrinter::default())),
-            Print::Pretty if io::stdout().is_terminal() => Some(Self::Pretty(PrettyPrinter::coloured())),
-            Print::Pretty => Some(Self::Pretty(PrettyPrinter::plain())),
+            Print::Json => Some(Self::Json(JsonPrinter::new(keys))),
+            Print::Pretty if io::stdout().is_terminal() => {
+                Some(Self::Pretty(PrettyPrinter::coloured().hiding(keys)))
+            }
+            Print::Pretty => Some(Self::Pretty(PrettyPrinter::plain().hiding(keys))),
         }
     }
 
-    /// Writes an exchange of `service` (empty: not known) as one line. `wall` turns its times into those of the
+    /// Writes an exchange of `service`, with its route if it has one, as one line. `wall` turns its times into those of the
     /// wall clock.
     ///
     /// # Errors
@@ -41,12 +45,13 @@ impl Printer {
     pub fn exchange(
         &mut self,
         exchange: &Exchange,
-        service: &str,
+        service: &Service,
+        route: Option<&str>,
         wall: WallOffset,
         out: &mut impl Write,
     ) -> io::Result<()> {
         match self {
-            Self::Json(printer) => out.write_all(printer.exchange(exchange, service, wall)),
+            Self::Json(printer) => out.write_all(printer.exchange(exchange, service, route, wall)),
             Self::Pretty(printer) => out.write_all(printer.exchange(exchange, service, wall)),
         }
     }
@@ -58,7 +63,7 @@ impl Printer {
     pub fn stream(
         &mut self,
         end: &StreamEnd,
-        service: &str,
+        service: &Service,
         wall: WallOffset,
         out: &mut impl Write,
     ) -> io::Result<()> {

@@ -11,6 +11,7 @@ use std::{fmt, io::Write, time::Duration};
 use crate::{
     exchange::{Exchange, Method, Outcome, Role, StreamEnd},
     export::{redact, target::Target},
+    identity::{Service, select::QueryKeys},
     red::Authority,
     time::{Nanos, WallOffset},
 };
@@ -30,27 +31,34 @@ const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
 
 /// Writes lines into its own buffer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PrettyPrinter {
     line: Vec<u8>,
     colour: bool,
+    keys: QueryKeys,
 }
 
 impl PrettyPrinter {
+    /// The same, without values of these keys of queries.
+    #[must_use]
+    pub fn hiding(self, keys: QueryKeys) -> Self {
+        Self { keys, ..self }
+    }
+
     /// Without colour.
     #[must_use]
-    pub const fn plain() -> Self {
-        Self { line: Vec::new(), colour: false }
+    pub fn plain() -> Self {
+        Self::default()
     }
 
     /// With colour, for a terminal.
     #[must_use]
-    pub const fn coloured() -> Self {
-        Self { line: Vec::new(), colour: true }
+    pub fn coloured() -> Self {
+        Self { colour: true, ..Self::default() }
     }
 
     /// The line of an exchange, with its line feed.
-    pub fn exchange(&mut self, exchange: &Exchange, service: &str, wall: WallOffset) -> &[u8] {
+    pub fn exchange(&mut self, exchange: &Exchange, service: &Service, wall: WallOffset) -> &[u8] {
         let times = &exchange.times;
         let began = times.request_first.or(times.response_first).or(times.response_last);
         self.begin(began, wall, exchange.role, service);
@@ -74,7 +82,7 @@ impl PrettyPrinter {
     }
 
     /// The line of an ended stream, with its line feed.
-    pub fn stream(&mut self, end: &StreamEnd, service: &str, wall: WallOffset) -> &[u8] {
+    pub fn stream(&mut self, end: &StreamEnd, service: &Service, wall: WallOffset) -> &[u8] {
         self.begin(Some(end.opened), wall, end.role, service);
         self.column(METHOD_WIDTH, [b"stream".as_slice()]);
         self.column(TARGET_WIDTH, [end.kind.as_str().as_bytes()]);
@@ -86,7 +94,7 @@ impl PrettyPrinter {
         self.end()
     }
 
-    fn begin(&mut self, began: Option<Nanos>, wall: WallOffset, role: Role, service: &str) {
+    fn begin(&mut self, began: Option<Nanos>, wall: WallOffset, role: Role, service: &Service) {
         self.line.clear();
         match began {
             Some(began) => {
@@ -101,7 +109,7 @@ impl PrettyPrinter {
             Role::Server => b"<- ",
             Role::Client => b"-> ",
         });
-        let service = if service.is_empty() { "-" } else { service };
+        let service = if service.is_unknown() { "-" } else { &*service.name };
         self.column(SERVICE_WIDTH, [service.as_bytes()]);
     }
 
@@ -119,8 +127,10 @@ impl PrettyPrinter {
         let target = exchange.method.map_or_else(Target::default, |method| Target::parse(method, target));
         match (target.path, target.query, Authority::parse(&exchange.details.authority)) {
             (Some(path), Some(query), _) => {
-                let pieces = [path, b"?"].into_iter().chain(redact::query(query));
+                let keys = std::mem::take(&mut self.keys);
+                let pieces = [path, b"?"].into_iter().chain(redact::query(query, &keys));
                 self.column(TARGET_WIDTH, pieces);
+                self.keys = keys;
             }
             (Some(path), None, _) => self.column(TARGET_WIDTH, [path]),
             (None, _, Some(authority)) => {

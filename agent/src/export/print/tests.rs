@@ -147,9 +147,9 @@ fn cases() -> Vec<(Exchange, &'static str)> {
 fn printed(mut printer: Printer) -> String {
     let mut out = Vec::new();
     for (exchange, service) in cases() {
-        printer.exchange(&exchange, service, WALL, &mut out).unwrap();
+        printer.exchange(&exchange, &Service::named(service), None, WALL, &mut out).unwrap();
     }
-    printer.stream(&stream(), "chat", WALL, &mut out).unwrap();
+    printer.stream(&stream(), &Service::named("chat"), WALL, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -218,7 +218,7 @@ fn durations_and_sizes_keep_their_columns() {
         let times = Times { request_first: at(0), response_last: at(microseconds), ..Times::default() };
         let exchange = Exchange { times, request_body: Some(size), ..exchange() };
         let mut printer = PrettyPrinter::plain();
-        let line = String::from_utf8(printer.exchange(&exchange, "a", WALL).to_vec()).unwrap();
+        let line = String::from_utf8(printer.exchange(&exchange, &Service::named("a"), WALL).to_vec()).unwrap();
         assert!(line.contains(expected), "{line:?} {expected:?}");
     }
 }

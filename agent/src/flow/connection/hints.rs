@@ -18,9 +18,12 @@ impl Flow {
     /// What the kernel should be told of this flow now, if anything.
     pub fn hint(&mut self) -> Option<Hint> {
         let mut next = Hint::default();
+        if self.tags.is_ignored {
+            next.flags |= hint::IGNORED | hint::OPAQUE;
+        }
         match &self.reader {
             Reader::Opaque => next.flags |= hint::OPAQUE,
-            Reader::Undecided { .. } => return None,
+            Reader::Undecided { .. } => {}
             Reader::Protocol(connection) => {
                 next.flags |= match (connection.appetite(Direction::Rx), connection.detail()) {
                     (Appetite::Nothing, _) => hint::STREAM,

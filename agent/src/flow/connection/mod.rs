@@ -12,6 +12,7 @@ pub use self::account::{Account, Progress};
 
 use super::{
     ending::CloseReason,
+    pairs::Owner,
     stream::{Fed, Stream, Window},
 };
 use crate::{
@@ -117,6 +118,24 @@ pub struct Tags {
     pub connection: u32,
     /// For what becomes of its exchanges.
     pub exchanges: u32,
+    /// For what becomes of the stream that it has turned into.
+    pub stream: u32,
+    /// Nobody wants to know of it.
+    pub is_ignored: bool,
+    /// Whether it is known whom the peer's address stands for.
+    pub translation: Translation,
+}
+
+/// Whether it is known whom a peer's address stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Translation {
+    /// Nobody thought of it yet.
+    #[default]
+    Unasked,
+    /// It was asked for.
+    Asked,
+    /// It stands for itself, or the one it stands for is known.
+    Known,
 }
 
 /// What the books say of segments.
@@ -129,6 +148,12 @@ pub struct Verdict {
 }
 
 impl Flow {
+    /// Whose socket it is.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        Owner { pid: self.pid, comm: self.comm, cgroup: self.cgroup }
+    }
+
     /// The connection's addresses, role and first sequence numbers.
     pub fn opened(&mut self, opened: &Opened) {
         self.local = Some(address(opened.local, opened.local_port));

@@ -6,7 +6,7 @@ use redtap_ebpf::{Opened, Segment, tcp};
 
 use crate::{
     exchange::Role,
-    flow::{Limits, Table},
+    flow::{Limits, Owner, Table},
     protocol::Output,
     testing::{Cuts, Host, Record, Setup, Told, Wire},
     time::Nanos,
@@ -162,7 +162,7 @@ fn a_list_of_connections_older_than_the_agent_does_not_bring_back_one_that_has_e
             cookie,
             address(80),
             address(4000),
-            7,
+            Owner::default(),
             Some(Role::Server),
             end.plus(Duration::from_secs(60)),
         );

@@ -33,6 +33,8 @@ pub struct Lookup {
     pub cookie: u64,
     /// Process that owns the socket; 0: not known.
     pub pid: u32,
+    /// Id of the cgroup that it belongs to; 0: not known.
+    pub cgroup: u64,
     /// Client: this host asked; server: this host was asked.
     pub role: Role,
     /// How the question travelled.

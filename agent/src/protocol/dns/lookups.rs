@@ -23,6 +23,8 @@ pub struct Asker {
     pub cookie: u64,
     /// Process that owns the socket; 0: not known.
     pub pid: u32,
+    /// Id of the cgroup that it belongs to; 0: not known.
+    pub cgroup: u64,
     /// Its own address, of this message.
     pub local: SocketAddr,
     /// The other side's address, of this message.
@@ -46,6 +48,7 @@ struct Pending {
     name: Box<str>,
     kind: u16,
     pid: u32,
+    cgroup: u64,
     server: SocketAddr,
     transport: Transport,
     asked: Nanos,
@@ -98,6 +101,7 @@ impl Lookups {
                 addresses: message.addresses.clone(),
                 truncated: message.truncated,
                 pid,
+                cgroup: pending.cgroup,
                 ..pending.given_up(place, Duration::ZERO)
             };
             return Some(answered);
@@ -188,6 +192,7 @@ impl Lookups {
             name: heard.message.name.clone(),
             kind: heard.message.kind,
             pid: from.pid,
+            cgroup: from.cgroup,
             server: if place.asks { from.peer } else { from.local },
             transport: from.transport,
             asked: heard.time,
@@ -215,6 +220,7 @@ impl Pending {
         Lookup {
             cookie: place.cookie,
             pid: self.pid,
+            cgroup: self.cgroup,
             role: if place.asks { Role::Client } else { Role::Server },
             transport: self.transport,
             server: self.server,

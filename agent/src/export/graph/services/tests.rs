@@ -25,10 +25,10 @@ fn red(series_total: usize) -> red::Snapshot {
         (2, Role::Server, 200, 1),
         (1, Role::Client, 200, 80),
     ] {
-        registry.record(&exchange(role, status, milliseconds), ServiceId(service), None);
+        registry.record(&exchange(role, status, milliseconds), ServiceId(service), None, None);
     }
     // Two services of one name, and one of another.
-    registry.snapshot(|_| "nginx".into())
+    registry.snapshot(|_| std::sync::Arc::new(crate::identity::Service::named("nginx")))
 }
 
 /// A server that answers some, with a client's connections of another service.
@@ -51,7 +51,9 @@ fn net() -> net::Snapshot {
         let totals = redtap_ebpf::Totals { rx_bytes: 100, tx_bytes: 1_000, retransmits: 3, ..Default::default() };
         registry.tcp_progress(id, &totals, None);
     }
-    let name = |service: ServiceId| if service.0 == 1 { "nginx".into() } else { "worker".into() };
+    let name = |service: ServiceId| {
+        std::sync::Arc::new(crate::identity::Service::named(if service.0 == 1 { "nginx" } else { "worker" }))
+    };
     registry.snapshot(name, net::Want::Metrics)
 }
 

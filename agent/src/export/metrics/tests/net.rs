@@ -73,6 +73,7 @@ fn lookups(registry: &mut Registry) {
         (Role::Server, dns::Outcome::Answered(999)),
     ] {
         let lookup = Lookup {
+            cgroup: 0,
             cookie: 1,
             pid: 0,
             role,
@@ -144,7 +145,10 @@ pub fn snapshot() -> net::Snapshot {
     lookups(&mut registry);
     handshakes(&mut registry);
     requests(&mut registry);
-    registry.snapshot(|service| Arc::from(["", "shop", "db"][service.0 as usize]), Want::Metrics)
+    registry.snapshot(
+        |service| std::sync::Arc::new(crate::identity::Service::named(["", "shop", "db"][service.0 as usize])),
+        Want::Metrics,
+    )
 }
 
 /// Samples of families that begin so, buckets left out.
@@ -333,7 +337,7 @@ fn requests_as_spans() {
 #[test]
 fn nothing_seen_is_nothing_written() {
     let registry = Registry::new(OPTIONS);
-    let net = registry.snapshot(|_| Arc::from(""), Want::Metrics);
+    let net = registry.snapshot(|_| Arc::default(), Want::Metrics);
     let text = encode(&Page { net, ..Page::default() }, Format::Text);
     let starts = ["redtap_tcp_", "redtap_udp_", "dns_", "redtap_dns_", "redtap_tls_", "traces_"];
     assert!(!text.lines().any(|line| starts.iter().any(|start| line.starts_with(start))), "{text}");

@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn request(spans: u64) -> ExportTraceServiceRequest {
     let spans: Vec<_> = (0..spans).map(span).collect();
     let limits = Limits { count: 128, length: None };
-    let (mut requests, _) = Encoder::new(Arc::default(), limits).requests(&spans);
+    let (mut requests, _) =
+        Encoder::new(Arc::default(), limits, crate::identity::select::QueryKeys::default()).requests(&spans);
     requests.pop().unwrap()
 }
 

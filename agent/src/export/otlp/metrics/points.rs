@@ -12,7 +12,7 @@ use prost::Message as _;
 use crate::{
     export::metrics::{AttributeValue, Attributes, HistogramView, Value},
     red::Exponential,
-    semconv::{self, Kind, Metric, Unit},
+    semconv::{Kind, Metric, Unit},
 };
 
 /// What a point has come to, or by how much that is more than before.
@@ -291,7 +291,7 @@ fn number(value: Value) -> number_data_point::Value {
 
 /// All attributes but the service, which the resource has.
 fn key_values(attributes: &Attributes) -> Vec<KeyValue> {
-    let own = attributes.iter().filter(|(attribute, _)| *attribute != semconv::SERVICE_NAME);
+    let own = attributes.iter().filter(|(attribute, _)| !attribute.is_of_service());
     own.map(|(attribute, value)| {
         let value = match value {
             AttributeValue::Static(text) => any_value::Value::StringValue((*text).to_owned()),

@@ -31,7 +31,7 @@ fn resource() -> Arc<Resource> {
 }
 
 fn encode(encoder: &mut Encoder, now: u64, told: &[Told]) -> Vec<ExportMetricsServiceRequest> {
-    encoder.encode_with(now, |sink| {
+    encoder.encode_with(now, HashMap::new(), |sink| {
         told.iter().try_for_each(|told| match told {
             Told::Number(metric, attributes, start, value) => {
                 sink.family(metric, &mut |points| points.number(Point { attributes, start: *start }, *value))
@@ -243,7 +243,7 @@ fn many_points_are_many_requests_and_each_is_delivered_for_itself() {
         .collect();
     let mut encoder = Encoder::new(resource(), Temporality::Delta, Histograms::Explicit);
     let all = |encoder: &mut Encoder, value: u64| {
-        encoder.encode_with(value, |sink| {
+        encoder.encode_with(value, HashMap::new(), |sink| {
             sink.family(&SEGMENTS, &mut |points| {
                 names.iter().try_for_each(|attributes| {
                     points.number(Point { attributes, start: 1 }, Value::Integer(value))
@@ -280,7 +280,7 @@ fn a_request_is_bounded_in_bytes() {
         .map(|index| service("cart").with(HTTP_REQUEST_METHOD, &long).with(HTTP_RESPONSE_STATUS_CODE, index))
         .collect();
     let mut encoder = Encoder::new(resource(), Temporality::Cumulative, Histograms::Explicit);
-    let requests = encoder.encode_with(5, |sink| {
+    let requests = encoder.encode_with(5, HashMap::new(), |sink| {
         sink.family(&SEGMENTS, &mut |out| {
             points.iter().try_for_each(|attributes| out.number(Point { attributes, start: 1 }, Value::Integer(1)))
         })

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Valu
 use crate::{
     exchange::{Exchange, Method, Outcome, Role},
     export::{otlp::config::Limits, redact, target::Target},
+    identity::select::QueryKeys,
     red::{Authority, DEFAULT_PORT},
     semconv,
     time::Nanos,
@@ -22,9 +23,14 @@ pub(super) fn key_value(key: &str, value: Value) -> KeyValue {
 
 /// The attributes of an exchange, within `limits`, and how many there was no room for. Those that the conventions require come
 /// first, our own last.
-pub(super) fn attributes(exchange: &Exchange, limits: Limits) -> (Vec<KeyValue>, u32) {
+pub(super) fn attributes(
+    exchange: &Exchange,
+    route: Option<&str>,
+    keys: &QueryKeys,
+    limits: Limits,
+) -> (Vec<KeyValue>, u32) {
     let mut list = List { attributes: Vec::with_capacity(limits.count.min(32)), dropped: 0, limits };
-    http(&mut list, exchange);
+    http(&mut list, exchange, route, keys);
     network(&mut list, exchange);
     ours(&mut list, exchange);
     (list.attributes, list.dropped)
@@ -66,7 +72,7 @@ impl Server {
     }
 }
 
-fn http(list: &mut List, exchange: &Exchange) {
+fn http(list: &mut List, exchange: &Exchange, route: Option<&str>, keys: &QueryKeys) {
     let details = &exchange.details;
     if let Some(method) = exchange.method {
         list.text(semconv::HTTP_REQUEST_METHOD.otel, method.as_str());
@@ -75,12 +81,15 @@ fn http(list: &mut List, exchange: &Exchange) {
         }
     }
     let target = exchange.method.map_or_else(Target::default, |method| Target::parse(method, &details.target));
-    let query = target.query.map(|query| redact::query(query).collect::<Vec<_>>().concat());
+    let query = target.query.map(|query| redact::query(query, keys).collect::<Vec<_>>().concat());
     let server = Server::of(exchange);
     match exchange.role {
         Role::Server => {
             list.bytes(semconv::URL_PATH.otel, target.path.unwrap_or_default());
             list.bytes(semconv::URL_QUERY.otel, query.as_deref().unwrap_or_default());
+            if let Some(route) = route {
+                list.text(semconv::HTTP_ROUTE.otel, route);
+            }
         }
         Role::Client => {
             if let Some(server) = &server

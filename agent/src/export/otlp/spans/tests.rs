@@ -70,7 +70,8 @@ fn full(role: Role) -> Span {
             random: true,
         },
         exchange,
-        service: "shop".into(),
+        service: Arc::new(Service::named("shop")),
+        route: None,
         executable: "/usr/bin/shopd".into(),
         wall: WallOffset(1_000_000_000),
     }
@@ -78,7 +79,7 @@ fn full(role: Role) -> Span {
 
 #[test]
 fn a_server_span() {
-    let message = message(&full(Role::Server), ALL);
+    let message = message(&full(Role::Server), &QueryKeys::default(), ALL);
     assert_eq!((message.trace_id, message.span_id), (vec![1; 16], vec![2; 8]));
     assert_eq!((message.parent_span_id, message.trace_state.as_str()), (vec![3; 8], "a=b,c=d"));
     assert_eq!((message.flags, message.name.as_str()), (0x303, "POST"));
@@ -126,7 +127,7 @@ fn a_client_span() {
     let mut span = full(Role::Client);
     span.ids.parent = None;
     span.ids.random = false;
-    let message = message(&span, ALL);
+    let message = message(&span, &QueryKeys::default(), ALL);
     assert_eq!((message.kind, message.flags, message.parent_span_id), (i32::from(SpanKind::Client), 1, vec![]));
     let texts = texts(&message.attributes);
     assert_eq!(
@@ -151,7 +152,7 @@ fn urls_and_servers() {
         span.exchange.details.authority = authority.as_bytes().to_vec();
         span.exchange.details.target = target.as_bytes().to_vec();
         let keys = ["url.full", "url.path", "url.query", "server.address", "server.port", "http.request.method"];
-        let all = texts(&message(&span, ALL).attributes);
+        let all = texts(&message(&span, &QueryKeys::default(), ALL).attributes);
         let wanted = |text: &String| keys.iter().any(|key| text.starts_with(&format!("{key}=")));
         all.into_iter().filter(wanted).skip(1).collect::<Vec<_>>().join(" ")
     };
@@ -208,7 +209,7 @@ fn names_and_status_follow_method_and_outcome() {
         let mut span = full(role);
         span.exchange = Exchange { method, status, outcome, by_rst, ..span.exchange };
         span.exchange.details.method = token.as_bytes().to_vec();
-        let message = message(&span, ALL);
+        let message = message(&span, &QueryKeys::default(), ALL);
         assert_eq!(message.name, name);
         assert_eq!(message.status.map(|status| status.code), error.map(|_| 2), "{outcome:?}");
         let texts = texts(&message.attributes);
@@ -228,7 +229,7 @@ fn what_is_not_known_is_left_out() {
     let mut span = full(Role::Server);
     span.exchange =
         Exchange { times: Times { request_last: Some(Nanos(7)), ..Times::default() }, ..Exchange::default() };
-    let message = message(&span, ALL);
+    let message = message(&span, &QueryKeys::default(), ALL);
     assert_eq!((message.start_time_unix_nano, message.end_time_unix_nano), (1_000_000_007, 1_000_000_007));
     assert_eq!(
         texts(&message.attributes),
@@ -246,21 +247,21 @@ fn what_is_not_known_is_left_out() {
 fn an_exchange_without_an_answer_ends_when_last_seen() {
     let mut span = full(Role::Server);
     span.exchange.times.response_last = None;
-    assert_eq!(message(&span, ALL).end_time_unix_nano, 1_110_000_000);
+    assert_eq!(message(&span, &QueryKeys::default(), ALL).end_time_unix_nano, 1_110_000_000);
     span.exchange.times.response_last = Some(Nanos(1));
-    let message = message(&span, ALL);
+    let message = message(&span, &QueryKeys::default(), ALL);
     assert_eq!(message.end_time_unix_nano, message.start_time_unix_nano);
 }
 
 #[test]
 fn attributes_are_limited() {
     let full = full(Role::Server);
-    let message = message(&full, Limits { count: 3, length: Some(2) });
+    let message = message(&full, &QueryKeys::default(), Limits { count: 3, length: Some(2) });
     assert_eq!(texts(&message.attributes), ["http.request.method=\"PO\"", "url.path=\"/p\"", "url.query=\"si\""]);
     assert_eq!(message.dropped_attributes_count, 25);
     let mut span = full;
     span.exchange.details.target = "/äöü".as_bytes().to_vec();
-    let message = self::message(&span, Limits { count: 3, length: Some(3) });
+    let message = self::message(&span, &QueryKeys::default(), Limits { count: 3, length: Some(3) });
     assert_eq!(texts(&message.attributes)[1], "url.path=\"/äö\"");
 }
 
@@ -277,10 +278,11 @@ fn spans_are_grouped_by_who_made_them() {
     };
     let mut nobodys = span(2);
     nobodys.exchange.pid = 0;
-    (nobodys.service, nobodys.executable) = ("".into(), "".into());
+    (nobodys.service, nobodys.executable) =
+        (Arc::new(Service::named(crate::identity::UNKNOWN_SERVICE)), "".into());
     let mut other = span(3);
     other.exchange.pid = 8;
-    let encoder = Encoder::new(Arc::new(resource), ALL);
+    let encoder = Encoder::new(Arc::new(resource), ALL, QueryKeys::default());
     let (requests, too_large) = encoder.requests(&[span(0), other, span(1), nobodys]);
     assert_eq!((requests.len(), too_large), (1, 0));
     let groups: Vec<_> = requests[0]
@@ -296,9 +298,8 @@ fn spans_are_grouped_by_who_made_them() {
         .collect();
     let shop = |pid| {
         format!(
-            "service.name=\"shop\" service.instance.id=\"node1:shop\" process.pid={pid} \
-             process.executable.name=\"shopd\" process.executable.path=\"/usr/bin/shopd\" \
-             host.name=\"node1\" service.namespace=\"prod\""
+            "service.name=\"shop\" service.instance.id=\"node1:shop\" host.name=\"node1\" service.namespace=\"prod\" \
+             process.pid={pid} process.executable.name=\"shopd\" process.executable.path=\"/usr/bin/shopd\""
         )
     };
     let unknown = "service.name=\"unknown_service\" service.instance.id=\"node1:unknown_service\" host.name=\"node1\" \
@@ -310,7 +311,7 @@ fn spans_are_grouped_by_who_made_them() {
 fn long_requests_are_split_and_one_span_that_is_too_long_is_counted() {
     let mut spans: Vec<_> = (0..20).map(span).collect();
     spans[11].exchange.details.user_agent = vec![b'a'; 2000];
-    let mut encoder = Encoder::new(Arc::default(), ALL);
+    let mut encoder = Encoder::new(Arc::default(), ALL, QueryKeys::default());
     encoder.max_request = 1500;
     let (requests, too_large) = encoder.requests(&spans);
     assert_eq!(too_large, 1);

@@ -18,7 +18,7 @@ use crate::{
 fn asker(cookie: u64, peer: u16) -> Asker {
     let local = SocketAddr::from(([10, 0, 0, 1], 40_000));
     let peer = SocketAddr::from(([10, 0, 0, 2], 53 + peer));
-    Asker { cookie, pid: 7, local, peer, transport: Transport::Udp }
+    Asker { cookie, pid: 7, cgroup: 0, local, peer, transport: Transport::Udp }
 }
 
 fn plain(id: u16, name: &str) -> Message {
@@ -191,6 +191,7 @@ fn an_answer_brings_its_addresses_and_the_process_that_either_is_known_of() {
     let told = lookups.heard(asker(1, 0), &Heard { direction: Rx, time: Nanos(9), message: truncated });
     let expected = Lookup {
         cookie: 1,
+        cgroup: 0,
         pid: 7,
         role: Role::Client,
         transport: Transport::Tcp,

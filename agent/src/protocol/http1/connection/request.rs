@@ -88,7 +88,7 @@ impl Connection {
         exchange.method = Some(method);
         exchange.minor_version = found.minor;
         let most = if self.pending.len() < MAX_WHOLE { usize::MAX } else { MAX_STRING };
-        exchange.partial = partial || (output.details && target.len() > most);
+        exchange.partial = partial || ((output.details || output.targets) && target.len() > most);
         exchange.times.request_first = Some(piece.first);
         let details = &mut exchange.details;
         let authority = authority(method, target).unwrap_or(found.host);
@@ -99,9 +99,11 @@ impl Connection {
                 state.append_to(&mut details.trace_state);
             }
         }
+        if output.details || output.targets {
+            details.target.extend_from_slice(cut(target, most));
+        }
         if output.details {
             details.client.extend_from_slice(forwarded::client(fields).unwrap_or_default());
-            details.target.extend_from_slice(cut(target, most));
             details.user_agent.extend_from_slice(cut(found.user_agent, most));
             if method == Method::Other {
                 details.method.extend_from_slice(token);

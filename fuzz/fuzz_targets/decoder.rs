@@ -13,6 +13,7 @@ use redtap::{
     protocol::Output,
     record::{Frame, Recording},
     red,
+    route::{self, Routes},
     time::{Nanos, WallOffset},
     trace::{Sampler, Spans},
 };
@@ -38,6 +39,7 @@ fn pipeline() -> Pipeline {
             span_metrics: true,
         }),
         names: 8,
+        routes: Routes::new(route::Options::default()),
         printer: None,
         tracing: Spans::new(Sampler::default(), true, 1),
         wall: WallOffset(0),

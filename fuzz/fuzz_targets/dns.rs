@@ -32,7 +32,7 @@ impl Told {
         assert!(!kind_name(message.kind).is_empty() && !code_name(message.code).is_empty());
         self.asked += u64::from(!message.is_response);
         let address = SocketAddr::from(([10, 0, 0, 1], 53));
-        let from = Asker { cookie, pid: 1, local: address, peer: address, transport: Transport::Udp };
+        let from = Asker { cookie, pid: 1, cgroup: 1, local: address, peer: address, transport: Transport::Udp };
         if let Some(lookup) = self.lookups.heard(from, heard) {
             self.tell(&lookup, heard.time);
         }

@@ -23,7 +23,7 @@ impl Delivery for Count {
     fn progress(&mut self, _: &Progress, _: &mut Link<'_>, _: bool) -> bool {
         true
     }
-    fn closed(&mut self, _: CloseReason, _: Nanos, _: &mut Link<'_>) {}
+    fn closed(&mut self, _: CloseReason, _: Nanos, _: Option<&Progress>, _: &mut Link<'_>) {}
     fn failed(&mut self, _: ConnectFailure, _: Nanos, _: &mut Link<'_>) {}
     fn handshake(&mut self, _: Box<Handshake>, _: &mut Link<'_>) {}
     fn message(&mut self, _: &Heard, _: &mut Link<'_>) {}

@@ -52,7 +52,7 @@ fn an_exclusion_saves_series_and_loses_no_count() {
     const METRIC: &str = "http_server_request_duration_seconds_count";
     let server = nginx(&Place::Host);
     let counted = |flags: &[&str]| {
-        let agent = Agent::start(&turn.redtap, flags);
+        let agent = Agent::start(&turn.redtap, &[&["--routes=false"], flags].concat());
         traffic(&server);
         agent.fence();
         let page = agent.scrape();
@@ -63,7 +63,7 @@ fn an_exclusion_saves_series_and_loses_no_count() {
     };
     assert_eq!(counted(&[]), (2, 2, 4), "one for each status");
     assert_eq!(counted(&["--exclude-attributes", "http.server.*:*status_code,http.server.*:error.*"]), (1, 0, 4));
-    // Inclusion is the other way round: what is not named goes, but for the service's name.
+    // Inclusion is the other way round: what is not named goes, but for what says whose series it is.
     let included = ["--include-attributes", "http.server.*:http.request.method http.server.*:service.name"];
     assert_eq!(counted(&included), (1, 0, 4));
 }

@@ -48,11 +48,12 @@ pub fn faults(exchange: &Exchange, span: &Span) -> Vec<String> {
             faults.push(format!("{what} is {told}, not {expected}"));
         }
     };
-    let name = match exchange.method.as_deref() {
+    let method = match exchange.method.as_deref() {
         Some("_OTHER") | None => "HTTP",
         Some(method) => method,
     };
-    check("name", span.name.clone(), name.to_owned());
+    let name = exchange.route.as_ref().map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+    check("name", span.name.clone(), name);
     check("scope", span.scope.clone(), "redtap".to_owned());
     let failed = exchange.error_type.is_some();
     check("status", span.status.to_string(), if failed { ERROR } else { 0 }.to_string());
@@ -101,6 +102,7 @@ fn expected(exchange: &Exchange) -> (Attributes, Attributes) {
     if is_server {
         must("url.path", text(&exchange.path));
         must("url.query", text(&exchange.query));
+        must("http.route", text(&exchange.route));
         must("client.address", text(&exchange.peer_address));
     } else {
         must("url.full", full(exchange).map(Attribute::Text));

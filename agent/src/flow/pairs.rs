@@ -30,8 +30,8 @@ struct Place {
     sockets: u32,
     /// Since when there are none.
     gone: Option<Nanos>,
-    /// Whom the peer's address stands for: what sockets of the other end have for their own.
-    translated: Option<SocketAddr>,
+    /// Whom the peer's address stands for: what sockets of the other end have for their own. Few have one.
+    translated: Option<Box<SocketAddr>>,
 }
 
 /// Local and peer address of a socket.
@@ -69,7 +69,7 @@ impl Pairs {
             && place.cookie == cookie
         {
             place.owner = owner;
-            if let Some(behind) = place.translated {
+            if let Some(behind) = place.translated.as_deref().copied() {
                 self.owned(local, behind, cookie, owner);
             }
         }
@@ -79,7 +79,7 @@ impl Pairs {
     pub fn translated(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, behind: SocketAddr) {
         let Some(place) = self.places.get_mut(&(local, peer)) else { return };
         if place.cookie == cookie && place.translated.is_none() && behind != peer {
-            place.translated = Some(behind);
+            place.translated = Some(Box::new(behind));
             let owner = place.owner;
             self.opened(local, behind, cookie, owner);
         }
@@ -92,7 +92,7 @@ impl Pairs {
         if place.sockets == 0 && place.gone.is_none() {
             place.gone = Some(now);
             self.gone.push_back((now, (local, peer)));
-            if let Some(behind) = place.translated {
+            if let Some(behind) = place.translated.as_deref().copied() {
                 self.closed(local, behind, now);
             }
         }
@@ -101,7 +101,7 @@ impl Pairs {
     /// Who is at the other end of a socket with these addresses, if that is this host, and one socket only.
     #[must_use]
     pub fn other_end(&self, local: SocketAddr, peer: SocketAddr) -> Option<Owner> {
-        let behind = self.places.get(&(local, peer)).and_then(|own| own.translated);
+        let behind = self.places.get(&(local, peer)).and_then(|own| own.translated.as_deref().copied());
         let place = self.places.get(&(behind.unwrap_or(peer), local))?;
         (place.sockets <= 1).then_some(place.owner)
     }

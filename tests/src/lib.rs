@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod caller;
 pub mod clients;
+pub mod cluster;
 pub mod collector;
 pub mod container;
 pub mod difference;

@@ -3,6 +3,7 @@
 mod apt;
 mod bench;
 mod build;
+mod cluster;
 mod fuzz;
 mod go;
 mod image;
@@ -51,6 +52,14 @@ enum Verb {
         /// Run only tests whose name contains this.
         #[arg(long)]
         filter: Option<String>,
+        /// Instead of all others, the ones in a real Kubernetes on this host; as root.
+        #[arg(long)]
+        kubernetes: bool,
+    },
+    /// A real Kubernetes of one node on this host, as root: for the tests, and by hand.
+    Cluster {
+        #[command(subcommand)]
+        verb: cluster::Verb,
     },
     /// Format, clippy of both sides, dependencies' licences and sources, the repository's own rules.
     Lint,
@@ -95,7 +104,9 @@ fn main() -> ExitCode {
         Verb::Build { debug: false } => build::release().map(drop),
         Verb::Build { debug: true } => build::debug().map(drop),
         Verb::Run { args } => run::run(args),
-        Verb::Test { filter } => test::test(filter.as_deref()),
+        Verb::Test { filter, kubernetes: false } => test::test(filter.as_deref()),
+        Verb::Test { filter, kubernetes: true } => test::kubernetes(filter.as_deref()),
+        Verb::Cluster { verb } => cluster::cluster(verb),
         Verb::Lint => lint::lint(),
         Verb::Fuzz { seconds } => fuzz::fuzz(seconds),
         Verb::Manifests { check } => manifests::manifests(check),

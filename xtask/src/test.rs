@@ -1,22 +1,19 @@
 //! `test`: every test that this user may run.
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::process::{command, is_root, say};
-use crate::{build, real, setup, workspace};
+use crate::{build, cluster, image, real, setup, workspace};
 
 /// Runs the workspace's tests, or those whose name contains `filter`, and closes with their number.
 ///
 /// # Errors
 /// When one fails or cannot be run.
 pub fn test(filter: Option<&str>) -> Result<()> {
-    let redtap = build::release()?;
-    let mut cargo = command("cargo");
-    cargo.current_dir(workspace::root()).args(["test", "--workspace", "--no-fail-fast"]);
-    cargo.env("REDTAP_BIN", redtap);
+    let mut cargo = cargo(&["--workspace", "--no-fail-fast"])?;
     if is_root() {
         setup::setup_tests()?;
         cargo.envs(real::programs()?).env("REDTAP_PRIVILEGED", "1");
@@ -24,6 +21,31 @@ pub fn test(filter: Option<&str>) -> Result<()> {
         say("not root: the tests through the kernel are left out; as root, cargo xtask test runs them");
         cargo.env_remove("REDTAP_PRIVILEGED");
     }
+    count(cargo.env_remove("REDTAP_KUBERNETES"), filter)
+}
+
+/// Runs the stories in a real Kubernetes, or those whose name contains `filter`, and closes with their number.
+///
+/// # Errors
+/// When one fails or cannot be run.
+pub fn kubernetes(filter: Option<&str>) -> Result<()> {
+    ensure!(is_root(), "a Kubernetes node needs root: as root, cargo xtask test --kubernetes");
+    let mut cargo = cargo(&["--package", "redtap-tests", "--test", "kubernetes"])?;
+    setup::setup_tests()?;
+    cargo.envs(cluster::programs()?).env("REDTAP_IMAGE", image::image()?);
+    count(cargo.env("REDTAP_PRIVILEGED", "1").env("REDTAP_KUBERNETES", "1"), filter)
+}
+
+/// `cargo test` of what `args` name, with the built agent.
+fn cargo(args: &[&str]) -> Result<Command> {
+    let redtap = build::release()?;
+    let mut cargo = command("cargo");
+    cargo.current_dir(workspace::root()).arg("test").args(args).env("REDTAP_BIN", redtap);
+    Ok(cargo)
+}
+
+/// Runs `cargo test`, and sums what it counts.
+fn count(cargo: &mut Command, filter: Option<&str>) -> Result<()> {
     // The runner's output is read here and would lose its colours.
     cargo
         .arg("--")

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use self::archive::{Entry, archive, digest};
-use crate::process::{command, run, say};
-use crate::{apt, setup, workspace};
+use crate::process::say;
+use crate::{apt, build, workspace};
 
 /// Where the image's configuration says that it was made.
 const LABELS: [(&str, &str); 5] = [
@@ -30,19 +30,27 @@ const LABELS: [(&str, &str); 5] = [
 /// Authorities that vouch for receivers, as Debian's ca-certificates has them; the agent looks in the same place.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Names are looked for in /etc/hosts and then asked for: the two ways that are in libc itself, where others are
-/// libraries to be loaded.
-const NAME_SERVICES: &str = "hosts: files dns\n";
+/// What the image is called in the chart.
+const NAME: &str = concat!("localhost/redtap:", env!("CARGO_PKG_VERSION"));
 
 /// What is made, and where it goes.
-#[derive(Debug)]
+#[derive(Debug, clap::Args)]
 pub struct Options {
     /// The archive; in the target directory if not given.
+    #[arg(long)]
     pub output: Option<PathBuf>,
     /// What the image is called.
+    #[arg(long, default_value = NAME)]
     pub name: String,
-    /// A directory for the files that are in the image, in place of the archive.
+    /// A directory to put the image's files into, instead of making the archive.
+    #[arg(long)]
     pub root: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { output: None, name: NAME.to_owned(), root: None }
+    }
 }
 
 /// Makes the image and gives its archive, which `docker load`, `podman load`, `ctr images import` and `skopeo` read.
@@ -69,7 +77,7 @@ pub fn image(options: &Options) -> Result<PathBuf> {
 
 /// The image's files and directories, each directory before what is in it.
 fn entries() -> Result<Vec<Entry>> {
-    let binary = static_binary()?;
+    let binary = build::release()?;
     if !Path::new(CERTIFICATES).is_file() {
         ensure!(apt::there(), "no {CERTIFICATES}: install your system's ca-certificates");
         apt::install(&["ca-certificates"], "authorities that the image's exporters trust")?;
@@ -78,52 +86,13 @@ fn entries() -> Result<Vec<Entry>> {
     Ok(vec![
         Entry::file("LICENSE", 0o644, read(&workspace::root().join("LICENSE"))?),
         Entry::directory("etc"),
-        Entry::file("etc/nsswitch.conf", 0o644, NAME_SERVICES.into()),
         // For the configuration file.
         Entry::directory("etc/redtap"),
         Entry::directory("etc/ssl"),
         Entry::directory("etc/ssl/certs"),
         Entry::file("etc/ssl/certs/ca-certificates.crt", 0o644, read(Path::new(CERTIFICATES))?),
-        Entry::file("redtap", 0o755, binary),
+        Entry::file("redtap", 0o755, read(&binary)?),
     ])
-}
-
-/// Builds the agent so that it needs no file but itself.
-///
-/// It is linked with glibc, as everywhere: musl's allocator costs more, and does not give memory back. Since glibc
-/// 2.34, looking up names by files and DNS works in such a binary. It is not for hosts, where the name services of
-/// nsswitch.conf may be libraries of another glibc.
-fn static_binary() -> Result<Vec<u8>> {
-    setup::setup()?;
-    let target = format!("{ARCH}-unknown-linux-gnu");
-    let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    flags += " -C target-feature=+crt-static -C strip=debuginfo";
-    let mut cargo = command("cargo");
-    // Naming the target keeps the flags from what runs while building.
-    cargo.current_dir(workspace::root()).args(["build", "--package", "redtap", "--release", "--target", &target]);
-    run(cargo.env("RUSTFLAGS", flags.trim()).env("REDTAP_REQUIRE_PROBES", "1")).with_context(|| {
-        format!("redtap does not build as a static binary: it takes rustup's {target} and libc.a (libc6-dev)")
-    })?;
-    let path = workspace::built(&format!("{target}/release"), "redtap")?;
-    let binary = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    ensure!(is_static(&binary), "{} is not static", path.display());
-    Ok(binary)
-}
-
-/// Whether a little-endian ELF executable of 64 bits asks for no interpreter (elf(5)): no program header is a
-/// `PT_INTERP`.
-fn is_static(elf: &[u8]) -> bool {
-    const PT_INTERP: u64 = 3;
-    let number = |at: usize, size: usize| -> Option<u64> {
-        let bytes = elf.get(at..at.checked_add(size)?)?;
-        Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
-    };
-    let kind = |header: u64| {
-        let at = number(0x20, 8)?.checked_add(header.checked_mul(number(0x36, 2)?)?)?;
-        number(usize::try_from(at).ok()?, 4)
-    };
-    let headers = number(0x38, 2).filter(|_| elf.starts_with(b"\x7fELF\x02\x01"));
-    headers.is_some_and(|headers| (0..headers).all(|header| kind(header).is_some_and(|kind| kind != PT_INTERP)))
 }
 
 /// The image's configuration (OCI Image Format, "Image Configuration"), for a layer with this digest.

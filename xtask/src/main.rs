@@ -18,7 +18,6 @@ mod tidy;
 mod toolchain;
 mod workspace;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -76,17 +75,7 @@ enum Verb {
         check: bool,
     },
     /// Make the container image as an archive, without a container engine.
-    Image {
-        /// The archive; in the target directory if not given.
-        #[arg(long)]
-        output: Option<PathBuf>,
-        /// What the image is called.
-        #[arg(long, default_value = concat!("localhost/redtap:", env!("CARGO_PKG_VERSION")))]
-        name: String,
-        /// A directory to put the image's files into, instead of making the archive.
-        #[arg(long)]
-        root: Option<PathBuf>,
-    },
+    Image(image::Options),
     /// Measure what being watched costs, against the same load unwatched; as root.
     Bench {
         /// Pairs of an unwatched and a watched run of every load.
@@ -110,7 +99,7 @@ fn main() -> ExitCode {
         Verb::Lint => lint::lint(),
         Verb::Fuzz { seconds } => fuzz::fuzz(seconds),
         Verb::Manifests { check } => manifests::manifests(check),
-        Verb::Image { output, name, root } => image::image(&image::Options { output, name, root }).map(drop),
+        Verb::Image(options) => image::image(&options).map(drop),
         Verb::Bench { rounds, seconds } => bench::bench(bench::Options { rounds, seconds }),
     };
     match done {

@@ -32,7 +32,7 @@ pub fn kubernetes(filter: Option<&str>) -> Result<()> {
     ensure!(is_root(), "a Kubernetes node needs root: as root, cargo xtask test --kubernetes");
     let mut cargo = cargo(&["--package", "redtap-tests", "--test", "kubernetes"])?;
     setup::setup_tests()?;
-    cargo.envs(cluster::programs()?).env("REDTAP_IMAGE", image::image()?);
+    cargo.envs(cluster::programs()?).env("REDTAP_IMAGE", image::image(&image::Options::default())?);
     count(cargo.env("REDTAP_PRIVILEGED", "1").env("REDTAP_KUBERNETES", "1"), filter)
 }
 

@@ -33,7 +33,10 @@ pub fn scratch(name: &str) -> Result<PathBuf> {
 }
 
 /// Cargo's target directory, which has this program as `debug/xtask`.
-fn target() -> Result<PathBuf> {
+///
+/// # Errors
+/// When this program is elsewhere.
+pub fn target() -> Result<PathBuf> {
     let own = env::current_exe().context("cannot find this program")?;
     own.ancestors().nth(2).map(Path::to_path_buf).context("this program is not in a target directory")
 }

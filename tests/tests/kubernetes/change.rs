@@ -87,6 +87,11 @@ pub fn address_reuse(world: &World) -> Result<()> {
         let own = story.container(name, "main")?;
         story.load(&own, &service, 30, None)?;
         story.ask(&["delete", "pod", name])?;
+        // By all that is known, the client's connections are with this one, and no longer with the one before.
+        let page = world.agent.scrape(story.cluster())?;
+        let with = [("k8s_pod_name", "client"), ("k8s_namespace_name", &*namespace), ("peer", name)];
+        let known = page.count("redtap_tcp_connections_opened_total", &with);
+        ensure!(known <= 4, "of 4 connections, {known} are with {name}");
     }
     story.end(Demand::All)
 }

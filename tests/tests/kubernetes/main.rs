@@ -29,7 +29,7 @@ use crate::world::World;
 /// Its name, and what it does. It fails with an error or a panic.
 type Story = (&'static str, fn(&World) -> anyhow::Result<()>);
 
-const STORIES: [Story; 21] = [
+const STORIES: [Story; 22] = [
     ("a_deployment_behind_a_service", workloads::deployment),
     ("a_stateful_set", workloads::stateful_set),
     ("a_daemon_set", workloads::daemon_set),
@@ -39,6 +39,7 @@ const STORIES: [Story; 21] = [
     ("a_headless_service", networks::headless),
     ("a_node_port", networks::node_port),
     ("a_proxy_before_a_service", networks::proxy),
+    ("every_way_is_one_edge_of_the_graph", networks::graph),
     ("pods_with_the_network_of_the_node", networks::of_the_node),
     ("two_containers_of_one_pod", containers::two),
     ("init_and_ephemeral_containers", containers::init_and_ephemeral),

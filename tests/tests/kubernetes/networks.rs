@@ -1,11 +1,15 @@
 //! Every way from a client to a server: by a Service's address, by a pod's, by the node's, by a proxy.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
 use anyhow::{Context as _, Result, ensure};
 use redtap_tests::cluster::NODE_ADDRESS;
-use redtap_tests::cluster::workload::Identity;
+use redtap_tests::cluster::workload::{Identity, Ledger};
+use redtap_tests::wait;
 use serde_json::json;
 
-use crate::manifest::{PORT, container, pod, server, service, set, spec};
+use crate::manifest::{self, PORT, container, pod, server, service, set, spec};
 use crate::story::{Demand, Story};
 use crate::workloads::{REQUESTS, one_server};
 use crate::world::World;
@@ -46,6 +50,39 @@ pub fn node_port(world: &World) -> Result<()> {
     let authority = format!("{NODE_ADDRESS}:{NODE_PORT}");
     story.reachable(&client, &authority, 1)?;
     story.load(&client, &authority, REQUESTS, None)?;
+    story.end(Demand::All)
+}
+
+/// By a pod's address, by a Service's and by the node's: in the graph, each request is between the two, and once.
+pub fn graph(world: &World) -> Result<()> {
+    const EDGES: &str = "traces_service_graph_request_total";
+    let mut story = Story::begin(world, "graph")?;
+    let namespace = story.namespace.clone();
+    let (client, service) = one_server(&story)?;
+    let ports = json!([{"port": 80, "targetPort": PORT, "nodePort": NODE_PORT + 1}]);
+    story.apply(&[manifest::service(&namespace, "server", json!({"type": "NodePort", "ports": ports}))])?;
+    let made = story.get(&["pod", &story.pod_of("server")?])?;
+    let pod = made["status"]["podIP"].as_str().context("a pod without an address")?;
+    for authority in [format!("{pod}:{PORT}"), service, format!("{NODE_ADDRESS}:{}", NODE_PORT + 1)] {
+        story.reachable(&client, &authority, 1)?;
+        story.load(&client, &authority, 40, None)?;
+    }
+    let all = story.aside.load(Ordering::Relaxed) + story.ledgers.iter().map(Ledger::answered).sum::<u64>();
+    let edges = || -> Result<BTreeMap<String, u64>> {
+        let page = world.agent.scrape(story.cluster())?;
+        let of_server = [("server_service_namespace", namespace.as_str())];
+        let edges = page.find(EDGES, &of_server).map(|(labels, _)| {
+            let client = labels.get("client").cloned().unwrap_or_default();
+            let count = page.count(EDGES, &[("client", client.as_str()), of_server[0]]);
+            (client, count)
+        });
+        // It looks whether the server is ready.
+        Ok(edges.filter(|(client, _)| client != "kubelet").collect())
+    };
+    let enough = |edges: &BTreeMap<String, u64>| edges.values().sum::<u64>() >= all;
+    wait::within(wait::PATIENCE, || edges().is_ok_and(|edges| enough(&edges)).then_some(()));
+    let edges = edges()?;
+    ensure!(edges == BTreeMap::from([("client".to_owned(), all)]), "{all} requests, but in the graph: {edges:?}");
     story.end(Demand::All)
 }
 

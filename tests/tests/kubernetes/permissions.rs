@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::agent::LABEL;
 use crate::story::{Demand, Story};
-use crate::workloads::one_server;
+use crate::workloads::{ask_by_cron_job, one_server};
 use crate::world::World;
 
 /// For each verb of each resource: the agent starts without it, says so, and attributes nothing wrongly.
@@ -25,6 +25,7 @@ pub fn each_withheld(world: &World) -> Result<()> {
         apply(&others)?;
         agent.restart(cluster)?;
         story.load(&client, &address, 40, None)?;
+        ask_by_cron_job(&mut story, &address, &format!("nightly-{index}"))?;
         println!("  without {} {}:", withheld.verb, withheld.resource);
         story.settle(Demand::NothingWrong)?;
         let says =

@@ -1,8 +1,6 @@
 //! What a large cluster's peers cost the agent: objects of five hundred nodes in the real API server.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use redtap_tests::cluster::{Cluster, NODE, NODE_ADDRESS, PATIENCE, TOKEN};
@@ -19,7 +17,11 @@ const NODES: u32 = 500;
 const PODS: u32 = 5000;
 const SERVICES: u32 = 50;
 
-/// How long what it costs is measured for, in seconds.
+/// Pods of each Service.
+const EACH: u32 = PODS / SERVICES;
+
+/// How long what it costs is measured for, in seconds, where `REDTAP_SCALE_SECONDS` does not say: watches are renewed
+/// every few minutes, so that an hour's requests are to be had by an hour.
 const MEASURED: u32 = 60;
 
 /// Nodes, pods, Services and EndpointSlices that nobody runs are made; the agent's memory, CPU and requests are told.
@@ -27,6 +29,9 @@ pub fn peers(world: &World) -> Result<()> {
     let mut story = Story::begin(world, "scale")?;
     let (client, address) = one_server(&story)?;
     let (cluster, agent) = (story.cluster(), &world.agent);
+    let seconds = std::env::var("REDTAP_SCALE_SECONDS")
+        .map_or(Ok(MEASURED), |value| value.parse())
+        .context("REDTAP_SCALE_SECONDS is a number")?;
     // An agent for each of the nodes is not what is measured.
     let here = json!({"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": NODE}}}}});
     cluster.ask(&["--namespace", &agent.namespace, "patch", &agent.set, "--patch", &here.to_string()])?;
@@ -34,18 +39,17 @@ pub fn peers(world: &World) -> Result<()> {
     let before = Costs::of(&agent.scrape(cluster)?);
     println!("  {} MB resident before", before.megabytes());
 
-    let directory = scratch();
-    let lines = directory.path().join("objects");
-    write_objects(&lines, &story.namespace)?;
-    send(cluster, &lines)?;
-    let objects = |page: &Scrape, resource: &str| page.sum("redtap_kubernetes_objects", &[("resource", resource)]);
+    send(cluster, &objects(&story.namespace))?;
+    send(cluster, &statuses(&story.namespace))?;
+    let known_of =
+        |page: &Scrape, resource: &str| page.sum("redtap_kubernetes_objects", &[("resource", resource)]);
     let known = wait::within(PATIENCE, || {
         let page = agent.scrape(cluster).ok()?;
-        let slices = objects(&page, "endpointslices");
-        (slices >= f64::from(SERVICES) && objects(&page, "nodes") >= f64::from(NODES)).then_some(())
+        let slices = known_of(&page, "endpointslices");
+        (slices >= f64::from(SERVICES) && known_of(&page, "nodes") >= f64::from(NODES)).then_some(())
     });
     known.context("the agent does not get to know the nodes and EndpointSlices")?;
-    story.load(&client, &address, MEASURED, Some(1))?;
+    story.load(&client, &address, 20, None)?;
     story.settle(Demand::All)?;
 
     for what in ["as they came", "listed at the start"] {
@@ -53,16 +57,17 @@ pub fn peers(world: &World) -> Result<()> {
             agent.restart(cluster)?;
         }
         let start = Costs::of(&agent.scrape(cluster)?);
-        let ledger = story.load(&client, &address, MEASURED, Some(1))?;
-        ensure!(ledger.answered() == u64::from(MEASURED), "{ledger:?}");
+        let ledger = story.load(&client, &address, seconds, Some(1))?;
+        ensure!(ledger.answered() == u64::from(seconds), "{ledger:?}");
         let end = Costs::of(&agent.scrape(cluster)?);
         let requests = end.requests - start.requests;
         println!(
-            "  {NODES} nodes, {PODS} pods, {SERVICES} Services, {what}: {} MB resident, {requests} requests to the API in \
-             {MEASURED} s ({} since its start), {:.2} % of a core",
+            "  {NODES} nodes, {PODS} pods, {SERVICES} Services, {what}: {} MB resident, {:.2} % of a core, {requests} requests \
+             to the API in {seconds} s ({} an hour), {} since its start",
             end.megabytes(),
+            (end.cpu - start.cpu) / f64::from(seconds) * 100.0,
+            requests / f64::from(seconds) * 3600.0,
             end.requests,
-            (end.cpu - start.cpu) / f64::from(MEASURED) * 100.0,
         );
         story.settle(Demand::All)?;
     }
@@ -92,40 +97,47 @@ impl Costs {
     }
 }
 
-fn send(cluster: &Cluster, lines: &Path) -> Result<()> {
+/// Method, path and body.
+type Request = (&'static str, String, Value);
+
+/// Sends requests to the API server, several at a time, in no order.
+fn send(cluster: &Cluster, requests: &[Request]) -> Result<()> {
+    let directory = scratch();
+    let path = directory.path().join("requests");
+    let lines: String = requests.iter().map(|(method, path, body)| format!("{method} {path} {body}\n")).collect();
+    std::fs::write(&path, lines)?;
     let server = format!("https://{NODE_ADDRESS}:6443");
-    cluster.workload_on_node(&["send", &server, TOKEN], File::open(lines)?).map(drop)
+    cluster.workload_on_node(&["send", &server, TOKEN], File::open(path)?).map(drop)
 }
 
-/// A line for each request: method, path, body.
-fn write_objects(path: &Path, namespace: &str) -> Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    let mut line = |method: &str, path: &str, body: Value| writeln!(file, "{method} {path} {body}");
-    for number in 0..NODES {
-        line("POST", "/api/v1/nodes", node(number))?;
-    }
-    let pods = format!("/api/v1/namespaces/{namespace}/pods");
-    for number in 0..PODS {
-        line("POST", &pods, pod(number, namespace))?;
-        line("PATCH", &format!("{pods}/{}/status", pod_name(number)), json!({"status": pod_status(number)}))?;
-    }
-    for number in 0..SERVICES {
+/// What makes everything.
+fn objects(namespace: &str) -> Vec<Request> {
+    let within = |group: &str, kind: &str| format!("/{group}/namespaces/{namespace}/{kind}");
+    let nodes = (0..NODES).map(|number| ("POST", "/api/v1/nodes".to_owned(), node(number)));
+    let pods = (0..PODS).map(|number| ("POST", within("api/v1", "pods"), pod(number, namespace)));
+    let services = (0..SERVICES).flat_map(|number| {
         let name = format!("service-{number}");
         let metadata =
             json!({"name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name}});
-        let ports = json!([{"name": "http", "port": 80}]);
-        line(
-            "POST",
-            &format!("/api/v1/namespaces/{namespace}/services"),
-            json!({"metadata": metadata, "spec": {"ports": ports}}),
-        )?;
-        let per = PODS / SERVICES;
-        let endpoints: Vec<_> = (number * per..(number + 1) * per).map(|pod| endpoint(pod, namespace)).collect();
+        let service = json!({"metadata": metadata, "spec": {"ports": [{"name": "http", "port": 80}]}});
+        let endpoints: Vec<_> = (number * EACH..(number + 1) * EACH).map(|pod| endpoint(pod, namespace)).collect();
         let ports = json!([{"name": "http", "port": 8080}]);
         let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": endpoints, "ports": ports});
-        line("POST", &format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"), slice)?;
-    }
-    Ok(file.flush()?)
+        [
+            ("POST", within("api/v1", "services"), service),
+            ("POST", within("apis/discovery.k8s.io/v1", "endpointslices"), slice),
+        ]
+    });
+    nodes.chain(pods).chain(services).collect()
+}
+
+/// What has pods run that nobody runs.
+fn statuses(namespace: &str) -> Vec<Request> {
+    let of = |number| {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{}/status", pod_name(number));
+        ("PATCH", path, json!({"status": pod_status(number)}))
+    };
+    (0..PODS).map(of).collect()
 }
 
 fn node(number: u32) -> Value {
@@ -146,7 +158,7 @@ fn pod(number: u32, namespace: &str) -> Value {
         "metadata": {
             "name": pod_name(number),
             "namespace": namespace,
-            "labels": {"app": format!("service-{}", number / (PODS / SERVICES)), "pod-template-hash": "abcdef"},
+            "labels": {"app": format!("service-{}", number / EACH), "pod-template-hash": "abcdef"},
             "annotations": {"example.com/configuration": noise},
         },
         "spec": {
@@ -181,7 +193,7 @@ fn node_name(number: u32) -> String {
 }
 
 fn pod_name(number: u32) -> String {
-    format!("service-{}-abcdef-{number}", number / (PODS / SERVICES))
+    format!("service-{}-abcdef-{number}", number / EACH)
 }
 
 fn address(second: u32, number: u32) -> String {

@@ -1,10 +1,12 @@
 //! The course of a story: things are made in a namespace of its own, clients ask servers, and what the agent tells is
 //! compared with what the clients counted.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use redtap_tests::cluster::attribution::{Attribution, attribution, expected, told};
+use redtap_tests::cluster::attribution::{Attribution, attribution, expected, strange_peers, told};
 use redtap_tests::cluster::workload::{Identity, Ledger, PROGRAM};
 use redtap_tests::cluster::{Cluster, PATIENCE, container_id};
 use redtap_tests::wait;
@@ -32,12 +34,23 @@ pub struct Story<'a> {
     pub status: u16,
     /// What its clients counted.
     pub ledgers: Vec<Ledger>,
+    /// How many requests were answered that are not of the story.
+    pub aside: AtomicU64,
+    /// Who took part so far.
+    services: BTreeSet<String>,
 }
 
 impl<'a> Story<'a> {
     /// Begins one.
     pub fn begin(world: &'a World, name: &str) -> Result<Self> {
-        let story = Self { world, namespace: name.to_owned(), status: world.status(), ledgers: Vec::new() };
+        let story = Self {
+            world,
+            namespace: name.to_owned(),
+            status: world.status(),
+            ledgers: Vec::new(),
+            aside: AtomicU64::new(0),
+            services: BTreeSet::from(["client".to_owned()]),
+        };
         story.make_namespace()?;
         Ok(story)
     }
@@ -114,12 +127,16 @@ impl<'a> Story<'a> {
     /// Waits until requests to `authority` arrive at that many servers. Those requests are not of the story.
     pub fn reachable(&self, client: &str, authority: &str, servers: usize) -> Result<()> {
         let url = format!("http://{authority}/200");
-        let asked = |verb: &[&str]| self.cluster().run_in(client, &[&[PROGRAM], verb].concat());
+        let asked = |verb: &[&str]| {
+            let ledgers = Ledger::read(&self.cluster().run_in(client, &[&[PROGRAM], verb].concat())?)?;
+            self.aside.fetch_add(ledgers.iter().map(Ledger::answered).sum::<u64>(), Ordering::Relaxed);
+            anyhow::Ok(ledgers)
+        };
         let mut seen = 0;
         let found = wait::within(PATIENCE, || {
             // The first waits, lest there are hundreds that are refused.
             let ledgers = asked(&["knock", &url]).and_then(|_| asked(&["load", &url, "60"])).ok()?;
-            seen = Ledger::read(&ledgers).ok()?.iter().map(|ledger| ledger.answers.len()).max()?;
+            seen = ledgers.iter().map(|ledger| ledger.answers.len()).max()?;
             (seen >= servers).then_some(())
         });
         found.with_context(|| format!("of {servers} servers behind {authority}, {seen} answer"))
@@ -159,12 +176,17 @@ impl<'a> Story<'a> {
 
     /// Compares with what the agent tells. What comes then, comes with another status.
     pub fn settle(&mut self, demand: Demand) -> Result<()> {
+        let all = expected(&self.ledgers);
+        self.services.extend(all.iter().filter_map(|entry| entry.labels.get("service_name").cloned()));
         let found = self.compare(demand)?;
         println!("  {}: {found}", self.namespace);
         self.world.add(&found);
         let satisfied = found.wrong == 0 && found.missing == 0 && (demand != Demand::All || found.unknown == 0);
         let remarks = found.remarks.join("\n");
         ensure!(satisfied, "{}: {found}; {demand:?} is demanded\n{remarks}", self.namespace);
+        let page = self.world.agent.scrape(self.cluster())?;
+        let strange = strange_peers(&page, &self.namespace, &self.services);
+        ensure!(strange.is_empty(), "{}: connections {strange:?}", self.namespace);
         self.ledgers.clear();
         self.status = self.world.status();
         Ok(())

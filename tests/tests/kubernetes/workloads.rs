@@ -85,22 +85,30 @@ pub fn job_of_two_seconds(world: &World) -> Result<()> {
     story.end(Demand::All)
 }
 
-/// A Job made from a CronJob that is never due: its pods are the CronJob's, once removed.
+/// A Job made from a CronJob: its pods are the CronJob's, once removed.
 pub fn cron_job(world: &World) -> Result<()> {
     let mut story = Story::begin(world, "cronjob")?;
     let (_, address) = one_server(&story)?;
+    ask_by_cron_job(&mut story, &address, "nightly-now")?;
+    story.end(Demand::All)
+}
+
+/// Has a Job called `name` ask, of a CronJob that is never due.
+pub fn ask_by_cron_job(story: &mut Story<'_>, address: &str, name: &str) -> Result<()> {
     let identity = Identity::of_pod(&story.namespace, "main").owned("k8s_cronjob_name", "nightly");
-    let asker = container("main", &identity, &["load", &story.url(&address), "40", "20"]);
+    let asker = container("main", &identity, &["load", &story.url(address), "40", "20"]);
     story.apply(&[json!({
         "apiVersion": "batch/v1",
         "kind": "CronJob",
         "metadata": {"name": "nightly", "namespace": story.namespace},
         "spec": {"schedule": "0 0 30 2 *", "jobTemplate": {"spec": job_spec(spec(&[asker]))}},
     })])?;
-    story.ask(&["create", "job", "nightly-now", "--from=cronjob/nightly"])?;
-    story.wait_for("job/nightly-now", "condition=Complete")?;
-    story.ledgers = Ledger::read(&story.ask(&["logs", "job/nightly-now"])?)?;
-    story.end(Demand::All)
+    let job = format!("job/{name}");
+    story.ask(&["create", "job", name, "--from=cronjob/nightly"])?;
+    story.wait_for(&job, "condition=Complete")?;
+    let written = story.ask(&["logs", &job])?;
+    story.ledgers.extend(Ledger::read(&written)?);
+    Ok(())
 }
 
 /// Services that are called what somebody said: a variable before an annotation, an annotation before the owner.

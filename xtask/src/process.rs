@@ -17,6 +17,12 @@ pub fn say(what: &str) {
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env("PATH", search_path());
+    // `cargo xtask` names this package in its environment. There are build scripts that heed it (ring's), so that what
+    // they build would be built again by the next plain cargo.
+    let of_package = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+        command.env_remove(name);
+    }
     command
 }
 

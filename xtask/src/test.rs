@@ -13,7 +13,8 @@ use crate::{build, cluster, image, real, setup, workspace};
 /// # Errors
 /// When one fails or cannot be run.
 pub fn test(filter: Option<&str>) -> Result<()> {
-    let mut cargo = cargo(&["--workspace", "--no-fail-fast"])?;
+    let mut cargo = cargo(&["--workspace"])?;
+    cargo.arg("--no-fail-fast");
     if is_root() {
         setup::setup_tests()?;
         cargo.envs(real::programs()?).env("REDTAP_PRIVILEGED", "1");
@@ -36,11 +37,22 @@ pub fn kubernetes(filter: Option<&str>) -> Result<()> {
     count(cargo.env("REDTAP_PRIVILEGED", "1").env("REDTAP_KUBERNETES", "1"), filter)
 }
 
-/// `cargo test` of what `args` name, with the built agent.
+/// `cargo test` of what `args` name, which is built, with the built agent.
 fn cargo(args: &[&str]) -> Result<Command> {
-    let redtap = build::release()?;
-    let mut cargo = command("cargo");
-    cargo.current_dir(workspace::root()).arg("test").args(args).env("REDTAP_BIN", redtap);
+    let test = || {
+        let mut cargo = command("cargo");
+        cargo.current_dir(workspace::root()).arg("test").args(args);
+        cargo
+    };
+    setup::setup()?;
+    // At once: the last minutes of the agent's build are one thread's work.
+    let mut tests = test().arg("--no-run").spawn().context("cannot start cargo test")?;
+    let redtap = build::release();
+    let built = tests.wait().context("cannot wait for cargo test")?;
+    let redtap = redtap?;
+    ensure!(built.success(), "{built}: the tests do not build");
+    let mut cargo = test();
+    cargo.env("REDTAP_BIN", redtap);
     Ok(cargo)
 }
 

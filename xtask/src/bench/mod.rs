@@ -2,6 +2,7 @@
 
 mod agent;
 mod child;
+mod first;
 mod load;
 mod outcome;
 mod recorded;
@@ -91,6 +92,7 @@ fn pair(redtap: &Path, server: &Server, load: Load, seconds: u32, outcome: &mut 
     let (watched, cost) = watched(&agent, server, load, seconds, outcome)?;
     if matches!(load, Load::KeepAlive) {
         outcome.agent.push(cost);
+        outcome.first.extend(first::to_first_exchange(&agent, server)?);
     }
     outcome.loaded.push(agent.memory()?);
     agent.stop()?;

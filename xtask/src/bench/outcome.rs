@@ -35,6 +35,8 @@ pub struct Outcome {
     pub loaded: Vec<Memory>,
     /// From start to readiness.
     pub start: Vec<f64>,
+    /// From a program's start to its first exchange on the page.
+    pub first: Vec<f64>,
     /// Replayed exchanges a second, the best last.
     pub replayed: Vec<f64>,
     /// Requests that nginx told in watched runs.
@@ -89,6 +91,7 @@ impl Outcome {
             row("  proportional", &proportional(&self.loaded), 1, none),
             row("  private", &private(&self.loaded), 1, none),
             row("start to first metric (s)", &self.start, 3, Bar::AtMost(1.0)),
+            row("exec to first attributed exchange on the page (s)", &self.first, 3, none),
             row("replayed on one core, best of 3: exchanges/s", best.as_slice(), 0, Bar::AtLeast(2e6)),
             row("requests to nginx while watched", &[self.served as f64], 0, none),
             row("  most that the agent's count was off in a run", &[self.miscounted as f64], 0, zero),

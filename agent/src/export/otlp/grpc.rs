@@ -96,7 +96,8 @@ impl Client {
         let client = TraceServiceClient::new(self.channel.clone());
         match self.compression {
             None => client,
-            Some(encoding) => client.send_compressed(encoding),
+            // A server answers in kind.
+            Some(encoding) => client.send_compressed(encoding).accept_compressed(encoding),
         }
     }
 
@@ -106,7 +107,8 @@ impl Client {
         let client = MetricsServiceClient::new(self.channel.clone());
         match self.compression {
             None => client,
-            Some(encoding) => client.send_compressed(encoding),
+            // A server answers in kind.
+            Some(encoding) => client.send_compressed(encoding).accept_compressed(encoding),
         }
     }
 }

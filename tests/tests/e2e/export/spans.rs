@@ -9,6 +9,7 @@ use redtap_tests::otlp::{Attribute, Span};
 use redtap_tests::process::output;
 use redtap_tests::servers::{KINDS, Server};
 use redtap_tests::tls::Certificates;
+use redtap_tests::wait;
 
 use super::comparison::assert_same;
 
@@ -84,6 +85,13 @@ fn one_way(turn: &Turn, what: &str, collector: &Collector, server: &Server, envi
         assert_eq!(span.flags & 0xff, 1 | random, "{what}: flags of {span:?}");
         assert!(span.parent_span_id.is_empty() && span.trace_state.is_empty(), "{what}: {span:?}");
     }
+    let traces = [("exporter", "otlp_traces")];
+    let taken = || {
+        let page = agent.scrape();
+        (page.sum("redtap_export_last_success_timestamp_seconds", &traces) > 0.0).then_some(page)
+    };
+    let page = wait::within(wait::PATIENCE, taken).unwrap_or_else(|| panic!("{what}: no answer is a success"));
+    assert_eq!(page.count("redtap_export_dropped_total", &traces), 0, "{what}");
     let end = agent.stop();
     assert!(end.status.success(), "{what}: {end:?}");
 }
@@ -115,7 +123,9 @@ fn assert_resource(what: &str, span: &Span) {
     assert_eq!(text("service.instance.id"), format!("{}:{service}", host.trim()), "{what}");
     assert_eq!(text("os.type"), "linux", "{what}");
     assert_eq!(text("telemetry.sdk.name"), "redtap", "{what}");
-    assert_eq!(text("telemetry.sdk.language"), "rust", "{what}");
+    // That of the service, as far as it is known; else the agent's own.
+    let language = text("telemetry.sdk.language");
+    assert!(language == "cpp" || (service == "curl" && language == "rust"), "{what}: {language}");
     assert_eq!(text("telemetry.distro.name"), "redtap", "{what}");
     let arch = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
     assert_eq!(text("host.arch"), arch, "{what}");

@@ -55,6 +55,15 @@ fn label(name: &str) -> String {
     }
 }
 
+/// What the name of a header field stands behind, in lower case, as an attribute of a request's span.
+pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
+
+/// Likewise of a response's.
+pub const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
+
+/// What stands for a value that is not to be known.
+pub const REDACTED: &[u8] = b"REDACTED";
+
 /// What a metric's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

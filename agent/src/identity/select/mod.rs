@@ -23,7 +23,6 @@
 //! [`Subject`] is said to be complete. More knowledge never changes a verdict once given.
 
 mod glob;
-mod headers;
 mod key;
 mod ports;
 mod query_keys;
@@ -34,7 +33,6 @@ mod subject;
 mod text;
 
 pub use self::{
-    headers::{Header, Headers},
     ports::Ports,
     query_keys::QueryKeys,
     rules::{Named, Rules},
@@ -57,9 +55,6 @@ pub fn keys_of_pods<'a>(selection: &'a Selection, rules: &'a Rules) -> [Vec<&'a 
     }
     [labels, annotations]
 }
-
-/// What stands for a value that is not to be known.
-pub const REDACTED: &[u8] = b"REDACTED";
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use opentelemetry_proto::tonic::common::v1::AnyValue;
 
 use super::*;
 use crate::{
-    exchange::{Counters, Details, Outcome, Transport},
+    exchange::{Counters, Details, Field, Outcome, Transport},
     export::otlp::testing::span,
     time::WallOffset,
     trace::SpanIds,
@@ -18,6 +18,13 @@ fn texts(attributes: &[KeyValue]) -> Vec<String> {
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::DoubleValue(number)) => format!("{number:?}"),
         Some(Value::BoolValue(truth)) => truth.to_string(),
+        Some(Value::ArrayValue(array)) => {
+            let texts = array.values.iter().map(|value| match &value.value {
+                Some(Value::StringValue(text)) => format!("{text:?}"),
+                other => panic!("{other:?}"),
+            });
+            format!("[{}]", texts.collect::<Vec<_>>().join(","))
+        }
         other => panic!("{other:?}"),
     };
     attributes.iter().map(|attribute| format!("{}={}", attribute.key, text(&attribute.value))).collect()
@@ -59,6 +66,7 @@ fn full(role: Role) -> Span {
             user_agent: b"curl/\xff8".to_vec(),
             trace_state: b"a=b,c=d".to_vec(),
             client: b"192.0.2.7".to_vec(),
+            ..Details::default()
         },
         ..Exchange::default()
     };
@@ -142,6 +150,40 @@ fn a_client_span() {
         ]
     );
     assert!(!texts.iter().any(|text| text.contains("secret") || text.starts_with("client.address")), "{texts:?}");
+}
+
+#[test]
+fn header_fields_are_arrays_behind_everything_else() {
+    let field = |name: &str, values: &[&str]| Field {
+        name: name.into(),
+        values: values.iter().map(|value| value.as_bytes().to_vec()).collect(),
+    };
+    let mut span = full(Role::Server);
+    span.exchange.details.request_headers =
+        vec![field("x-id", &["a", "b, c"]), field("referer", &["https://u:secret@a/?sig=secret&b=c"])];
+    span.exchange.details.response_headers = vec![field("x-id", &["d"]), field("server", &[""])];
+    for (limits, dropped, expected) in [
+        (
+            ALL,
+            0,
+            [
+                r#"http.request.header.x-id=["a","b, c"]"#,
+                r#"http.request.header.referer=["https://REDACTED@a/?sig=REDACTED&b=c"]"#,
+                r#"http.response.header.x-id=["d"]"#,
+                r#"http.response.header.server=[""]"#,
+            ]
+            .as_slice(),
+        ),
+        (
+            Limits { count: 30, length: Some(2) },
+            2,
+            &[r#"http.request.header.x-id=["a","b,"]"#, r#"http.request.header.referer=["ht"]"#],
+        ),
+    ] {
+        let message = message(&span, &QueryKeys::default(), limits);
+        assert_eq!(texts(&message.attributes)[28..], *expected);
+        assert_eq!(message.dropped_attributes_count, dropped);
+    }
 }
 
 #[test]

@@ -149,6 +149,8 @@ attributes! {
     K8S_CRONJOB_NAME = "k8s.cronjob.name", "k8s_cronjob_name";
     /// The container, by the whole id that its runtime gave it.
     CONTAINER_ID = "container.id", "container_id";
+    /// What its engine calls it.
+    CONTAINER_NAME = "container.name", "container_name";
     /// Its image.
     CONTAINER_IMAGE_NAME = "container.image.name", "container_image_name";
     /// Its image's tag.
@@ -157,6 +159,8 @@ attributes! {
     TELEMETRY_SDK_LANGUAGE = "telemetry.sdk.language", "telemetry_sdk_language";
     /// Process that owns the socket.
     PROCESS_PID = "process.pid", "process_pid";
+    /// The pid by which that process knows itself: in its own pid namespace, where that is not the agent's.
+    PROCESS_VPID = "process.vpid", "process_vpid";
     /// Base name of its executable.
     PROCESS_EXECUTABLE_NAME = "process.executable.name", "process_executable_name";
     /// Path of its executable.

@@ -361,6 +361,7 @@ impl Sinks {
                 service: Arc::clone(self.identities.service(service)),
                 route: route.and_then(|route| route.of(self.routes.all())).cloned(),
                 executable: self.identities.executable(exchange.pid),
+                vpid: self.identities.vpid(exchange.pid),
                 wall: self.wall,
             });
         }

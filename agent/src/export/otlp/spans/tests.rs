@@ -81,6 +81,7 @@ fn full(role: Role) -> Span {
         service: Arc::new(Service::named("shop")),
         route: None,
         executable: "/usr/bin/shopd".into(),
+        vpid: None,
         wall: WallOffset(1_000_000_000),
     }
 }
@@ -324,6 +325,7 @@ fn spans_are_grouped_by_who_made_them() {
         (Arc::new(Service::named(crate::identity::UNKNOWN_SERVICE)), "".into());
     let mut other = span(3);
     other.exchange.pid = 8;
+    other.vpid = Some(3);
     let encoder = Encoder::new(Arc::new(resource), ALL, QueryKeys::default());
     let (requests, too_large) = encoder.requests(&[span(0), other, span(1), nobodys]);
     assert_eq!((requests.len(), too_large), (1, 0));
@@ -338,15 +340,22 @@ fn spans_are_grouped_by_who_made_them() {
             (texts(&group.resource.as_ref().unwrap().attributes).join(" "), ids)
         })
         .collect();
-    let shop = |pid| {
+    let shop = |pids: &str| {
         format!(
             "service.name=\"shop\" service.instance.id=\"node1:shop\" host.name=\"node1\" service.namespace=\"prod\" \
-             process.pid={pid} process.executable.name=\"shopd\" process.executable.path=\"/usr/bin/shopd\""
+             {pids} process.executable.name=\"shopd\" process.executable.path=\"/usr/bin/shopd\""
         )
     };
     let unknown = "service.name=\"unknown_service\" service.instance.id=\"node1:unknown_service\" host.name=\"node1\" \
                    service.namespace=\"prod\"";
-    assert_eq!(groups, [(shop(7), vec![1, 2]), (shop(8), vec![4]), (unknown.to_owned(), vec![3])]);
+    assert_eq!(
+        groups,
+        [
+            (shop("process.pid=7"), vec![1, 2]),
+            (shop("process.pid=8 process.vpid=3"), vec![4]),
+            (unknown.to_owned(), vec![3])
+        ]
+    );
 }
 
 #[test]

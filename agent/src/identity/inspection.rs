@@ -18,8 +18,8 @@ use super::{
 };
 use crate::time::Nanos;
 
-/// Programs whose language is remembered.
-const LANGUAGES: usize = 8192;
+/// Programs whose language is remembered: as many as there may be processes.
+const LANGUAGES: usize = 32_768;
 
 /// Containers whose name is.
 const NAMES: usize = 4096;

@@ -3,6 +3,8 @@
 
 mod delivery;
 mod held;
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

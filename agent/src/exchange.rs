@@ -1,6 +1,6 @@
 //! The finished request: what a protocol makes of two streams, and all that metrics, spans and printers read.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{time::Nanos, trace::context::Carried};
 
@@ -91,6 +91,15 @@ pub struct Times {
     pub acknowledged: Option<Nanos>,
 }
 
+/// A header field that was asked for by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// In lower case.
+    pub name: Arc<str>,
+    /// The value of each line that has it, in order, or what stands for it.
+    pub values: Vec<Vec<u8>>,
+}
+
 /// The strings of an exchange that only spans and printers need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
@@ -106,6 +115,10 @@ pub struct Details {
     pub trace_state: Vec<u8>,
     /// The client as proxies tell of it: the first hop of `Forwarded` or `X-Forwarded-For`.
     pub client: Vec<u8>,
+    /// Header fields of the request that were asked for, in the order of their first lines.
+    pub request_headers: Vec<Field>,
+    /// Likewise of the final answer.
+    pub response_headers: Vec<Field>,
 }
 
 impl Details {
@@ -113,7 +126,8 @@ impl Details {
     #[must_use]
     pub fn kept_bytes(&self) -> usize {
         let all = [&self.target, &self.method, &self.authority, &self.user_agent, &self.trace_state, &self.client];
-        all.map(Vec::capacity).iter().sum()
+        let fields: usize = [&self.request_headers, &self.response_headers].into_iter().map(kept_by).sum();
+        all.map(Vec::capacity).iter().sum::<usize>() + fields
     }
 
     /// Empties every string and keeps their memory.
@@ -124,7 +138,15 @@ impl Details {
         self.user_agent.clear();
         self.trace_state.clear();
         self.client.clear();
+        self.request_headers.clear();
+        self.response_headers.clear();
     }
+}
+
+fn kept_by(fields: &Vec<Field>) -> usize {
+    let of =
+        |field: &Field| field.values.iter().map(|value| size_of::<Vec<u8>>() + value.capacity()).sum::<usize>();
+    fields.capacity() * size_of::<Field>() + fields.iter().map(of).sum::<usize>()
 }
 
 /// What a connection has met with so far, as its segments tell; wraps.

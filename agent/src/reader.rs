@@ -218,6 +218,7 @@ impl Reader {
     fn turn(&mut self, turn: &mut Turn, stopping: bool) -> io::Result<()> {
         let now = host::monotonic_now();
         self.take_changes(now);
+        self.pipeline.sinks.identities.take_findings(now);
         self.drain(&mut turn.merge)?;
         let watermark = if stopping {
             Nanos(u64::MAX)
@@ -397,6 +398,8 @@ impl Reader {
         let (processes, services) = (pipeline.sinks.identities.processes(), pipeline.sinks.identities.services());
         let (hints, hints_refused) = self.hints.counts();
         let cgroups = pipeline.sinks.identities.cgroups();
+        let inspection = pipeline.sinks.identities.inspection();
+        let [languages, containers] = inspection.fill();
         AgentSnapshot {
             kernel,
             parsed: counts.parsed,
@@ -419,6 +422,7 @@ impl Reader {
                     count: pipeline.sinks.messages_malformed,
                 },
                 Dropped { unit: DropUnit::Record, reason: "dns_lost", count: kernel.messages_lost },
+                Dropped { unit: DropUnit::Event, reason: "inspections_full", count: inspection.refused() },
                 Dropped { unit: DropUnit::Event, reason: "datagrams_untold", count: kernel.datagrams_untold },
                 Dropped { unit: DropUnit::Span, reason: "own_export", count: pipeline.sinks.own_spans },
                 Dropped { unit: DropUnit::Span, reason: "traces_budget", count: pipeline.sinks.tracing.refused() },
@@ -428,6 +432,8 @@ impl Reader {
                 table("processes", processes.entries, processes.limit),
                 table("services", services.entries, services.limit),
                 table("cgroups", cgroups.entries, cgroups.limit),
+                table("languages", languages.entries, languages.limit),
+                table("container_names", containers.entries, containers.limit),
                 table("waiting", pipeline.sinks.waiting().len(), pipeline.sinks.waiting().limit()),
                 table("routes", pipeline.sinks.routes.all().len(), pipeline.sinks.routes.limit()),
                 table("address_names", pipeline.sinks.names.len(), pipeline.sinks.names.limit()),

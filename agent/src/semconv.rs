@@ -55,6 +55,15 @@ fn label(name: &str) -> String {
     }
 }
 
+/// What the name of a header field stands behind, in lower case, as an attribute of a request's span.
+pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
+
+/// Likewise of a response's.
+pub const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
+
+/// What stands for a value that is not to be known.
+pub const REDACTED: &[u8] = b"REDACTED";
+
 /// What a metric's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -140,6 +149,8 @@ attributes! {
     K8S_CRONJOB_NAME = "k8s.cronjob.name", "k8s_cronjob_name";
     /// The container, by the whole id that its runtime gave it.
     CONTAINER_ID = "container.id", "container_id";
+    /// What its engine calls it.
+    CONTAINER_NAME = "container.name", "container_name";
     /// Its image.
     CONTAINER_IMAGE_NAME = "container.image.name", "container_image_name";
     /// Its image's tag.
@@ -148,6 +159,8 @@ attributes! {
     TELEMETRY_SDK_LANGUAGE = "telemetry.sdk.language", "telemetry_sdk_language";
     /// Process that owns the socket.
     PROCESS_PID = "process.pid", "process_pid";
+    /// The pid by which that process knows itself: in its own pid namespace, where that is not the agent's.
+    PROCESS_VPID = "process.vpid", "process_vpid";
     /// Base name of its executable.
     PROCESS_EXECUTABLE_NAME = "process.executable.name", "process_executable_name";
     /// Path of its executable.

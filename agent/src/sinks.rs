@@ -3,6 +3,8 @@
 
 mod delivery;
 mod held;
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -361,6 +363,7 @@ impl Sinks {
                 service: Arc::clone(self.identities.service(service)),
                 route: route.and_then(|route| route.of(self.routes.all())).cloned(),
                 executable: self.identities.executable(exchange.pid),
+                vpid: self.identities.vpid(exchange.pid),
                 wall: self.wall,
             });
         }

@@ -4,13 +4,17 @@
 
 use libfuzzer_sys::fuzz_target;
 use redtap::{
-    protocol::{Direction, End, Output, Parse, Parser as _, Piece, http1::Connection},
+    protocol::{
+        Direction, End, Output, Parse, Parser as _, Piece,
+        http1::{Connection, Headers},
+    },
     time::Nanos,
 };
 
 fuzz_target!(|data: &[u8]| {
     let mut connection = Connection::new(Direction::Rx, true);
-    let mut output = Output::new(true);
+    let headers = Headers::parse("host,cookie,a").unwrap_or_default();
+    let mut output = Output::new(true).with_headers(&headers);
     let mut at = [1_u64 << 32; 2];
     let mut time = 1;
     // Each run of the input: a byte for the direction and a gap before it, a byte for its length, then its bytes.

@@ -1,5 +1,7 @@
 //! The lines of `--print json`, as documented: a key that is not is an error.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// One line.
@@ -45,7 +47,6 @@ pub enum Outcome {
 
 /// A finished exchange; times in nanoseconds since the epoch.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the keys are documented with the format")]
 pub struct Exchange {
     pub protocol: String,
@@ -114,6 +115,9 @@ pub struct Exchange {
     pub trace_id: Option<String>,
     /// The calling span.
     pub parent_span_id: Option<String>,
+    /// Header fields that were asked for, by attribute. Every other key is one of those above: no other value is a list of texts.
+    #[serde(flatten)]
+    pub headers: BTreeMap<String, Vec<String>>,
 }
 
 /// The end of a stream; times in nanoseconds since the epoch, sizes in bytes.
@@ -192,6 +196,11 @@ impl Exchange {
         }
         if self.outcome == Outcome::Error && self.error_type != self.status.map(|status| status.to_string()) {
             faults.push(format!("status {:?} with error.type {:?}", self.status, self.error_type));
+        }
+        let is_header =
+            |key: &String| ["http.request.header.", "http.response.header."].iter().any(|of| key.starts_with(of));
+        if let Some(key) = self.headers.keys().find(|key| !is_header(key)) {
+            faults.push(format!("{key} is no key that is documented"));
         }
         if self.protocol != "http" || self.scheme.as_deref().is_some_and(|scheme| scheme != "http") {
             faults.push(format!("protocol {:?}, scheme {:?}", self.protocol, self.scheme));

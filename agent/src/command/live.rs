@@ -115,6 +115,7 @@ pub fn pipeline(config: &Config, parts: Parts) -> Pipeline {
     let limits = Limits { flows: config.max_flows, request_timeout: config.request_timeout };
     let output = Output::new(printer.is_some() || tracing.exports())
         .with_fingerprints(config.ja4)
+        .with_headers(&config.capture_headers)
         .with_targets(
             config.routes || !config.route_patterns.is_empty() || config.route_unmatched != Unmatched::Omit,
         )

@@ -30,7 +30,10 @@ use crate::{
         prometheus::{Form, Native},
     },
     identity::{
-        Proc, host,
+        Proc,
+        engines::Engines,
+        host,
+        inspector::Inspector,
         kubernetes::{self, Cluster},
     },
     pipeline::Lines,
@@ -102,6 +105,10 @@ fn serve(
     let own_pid = if config.include_self { 0 } else { std::process::id() };
     let root = live::cgroup(config)?;
     let mut identities = live::identities(config, Proc::new().with_cgroups(root.clone()));
+    match Inspector::start("/proc".into(), Engines::under(Path::new("/"))) {
+        Ok(inspector) => identities = identities.with_inspector(inspector),
+        Err(error) => tracing::warn!(%error, "languages are told by the names of executables alone"),
+    }
     match identities.walk_cgroups(&root, host::monotonic_now()) {
         Ok(cgroups) => tracing::debug!(cgroups, "cgroups there are"),
         Err(error) => {

@@ -36,7 +36,9 @@ pub use self::{
 use crate::{
     export::metrics::Selection,
     identity::select::{self, QueryKeys, Rules},
-    net, red, route,
+    net,
+    protocol::http1,
+    red, route,
 };
 
 /// Everything that can be set.
@@ -134,6 +136,8 @@ pub struct Config {
     pub service_rules: Rules,
     /// Keys of queries whose values are not shown.
     pub sensitive_query: QueryKeys,
+    /// Header fields that spans and printed exchanges show.
+    pub capture_headers: http1::Headers,
     /// Templates are made of paths that no pattern fits.
     pub routes: bool,
     /// The user's own templates.
@@ -213,6 +217,7 @@ impl Default for Config {
             selection: select::Selection::default(),
             service_rules: Rules::default(),
             sensitive_query: QueryKeys::default(),
+            capture_headers: http1::Headers::default(),
             routes: true,
             route_patterns: Vec::new(),
             route_unmatched: Unmatched::default(),

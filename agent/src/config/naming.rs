@@ -4,7 +4,10 @@ use super::{
     setting::{BLANK, Setting, Task},
     value::{self, list},
 };
-use crate::identity::select::{QueryKeys, Rules, Selector};
+use crate::{
+    identity::select::{QueryKeys, Rules, Selector},
+    protocol::http1::Headers,
+};
 
 /// In the order of the help.
 pub(super) static NAMING: &[Setting] = &[
@@ -68,6 +71,15 @@ pub(super) static NAMING: &[Setting] = &[
         tasks: &[Task::Run, Task::Replay],
         list: Some(","),
         set: |config, text| QueryKeys::parse(text).map(|value| config.sensitive_query = value),
+        ..BLANK
+    },
+    Setting {
+        key: "capture_headers",
+        value_name: Some("NAME,…"),
+        help: "Header fields that spans and printed exchanges show: x-request-id, request:NAME, response:NAME; NAME! unhidden",
+        tasks: &[Task::Run, Task::Replay],
+        list: Some(","),
+        set: |config, text| Headers::parse(text).map(|value| config.capture_headers = value),
         ..BLANK
     },
     Setting {

@@ -1,7 +1,9 @@
-//! What a query must not give away: the values of keys that the HTTP conventions call sensitive.
+//! What a query, and an address in a header field, must not give away: the values of keys that the HTTP conventions call sensitive,
+//! and credentials.
 
-use crate::identity::select::QueryKeys;
-pub use crate::identity::select::REDACTED;
+use std::{borrow::Cow, ops::Range};
+
+use crate::{identity::select::QueryKeys, semconv::REDACTED};
 
 /// The pieces of `query`, in order, with each sensitive value as [`REDACTED`]. Their bytes are those of the query but for
 /// the values: `sig=abc&a=b` gives `sig=`, `REDACTED`, `&`, `a=b`.
@@ -18,6 +20,44 @@ pub fn query<'a>(query: &'a [u8], keys: &'a QueryKeys) -> impl Iterator<Item = &
         };
         [separator, shown, hidden].into_iter().filter(|piece| !piece.is_empty())
     })
+}
+
+/// The value of a header field, with what an address in it must not give away as [`REDACTED`]: sensitive values of its query and of
+/// its fragment, and who is to be let in (`https://user:password@host`).
+///
+/// Bias: what stands behind a `?` or a `#` is taken for a query, whichever field it is.
+#[must_use]
+pub fn value<'a>(value: &'a [u8], keys: &QueryKeys) -> Cow<'a, [u8]> {
+    let mut parts = value.split_inclusive(|byte| matches!(byte, b'?' | b'#'));
+    let before = parts.next().unwrap_or_default();
+    let user = user_information(before);
+    if user.is_none() && before.len() == value.len() {
+        return Cow::Borrowed(value);
+    }
+    let mut shown = Vec::with_capacity(value.len());
+    match user.and_then(|user| before.get(..user.start).zip(before.get(user.end..))) {
+        Some((scheme, host)) => {
+            [scheme, REDACTED, host].into_iter().for_each(|piece| shown.extend_from_slice(piece))
+        }
+        None => shown.extend_from_slice(before),
+    }
+    for part in parts {
+        let (text, mark) = match part {
+            [text @ .., b'?' | b'#'] => (text, part.get(text.len()..).unwrap_or_default()),
+            text => (text, b"".as_slice()),
+        };
+        query(text, keys).chain([mark]).for_each(|piece| shown.extend_from_slice(piece));
+    }
+    Cow::Owned(shown)
+}
+
+/// Where the user information of an address stands (RFC 3986 §3.2.1).
+fn user_information(address: &[u8]) -> Option<Range<usize>> {
+    let start = memchr::memmem::find(address, b"//")? + 2;
+    let authority = address.get(start..)?;
+    let end = memchr::memchr(b'/', authority).unwrap_or(authority.len());
+    let at = memchr::memrchr(b'@', authority.get(..end)?)?;
+    Some(start..start + at)
 }
 
 /// Where the value of the first sensitive key begins.
@@ -87,6 +127,30 @@ mod tests {
         ] {
             let redacted = query(text.as_bytes(), &QueryKeys::default()).collect::<Vec<_>>().concat();
             assert_eq!(String::from_utf8_lossy(&redacted), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_in_values_give_nothing_away() {
+        for (text, expected) in [
+            ("", ""),
+            ("abc", "abc"),
+            ("sig=abc", "sig=abc"),
+            ("https://a/b?c=d", "https://a/b?c=d"),
+            ("https://a/b?sig=secret&c=d", "https://a/b?sig=REDACTED&c=d"),
+            ("/b?c=d#sig=secret", "/b?c=d#sig=REDACTED"),
+            ("/b?sig=secret#c", "/b?sig=REDACTED#c"),
+            ("/b??sig=secret", "/b??sig=REDACTED"),
+            ("https://u:secret@a/b", "https://REDACTED@a/b"),
+            ("https://u:secret@x@a?sig=secret", "https://REDACTED@a?sig=REDACTED"),
+            ("//secret@a", "//REDACTED@a"),
+            ("https://a/b@c", "https://a/b@c"),
+            ("me@example", "me@example"),
+            ("?", "?"),
+            ("0; url=https://a/?sig=secret", "0; url=https://a/?sig=REDACTED"),
+        ] {
+            let shown = value(text.as_bytes(), &QueryKeys::default());
+            assert_eq!(String::from_utf8_lossy(&shown), expected, "{text}");
         }
     }
 }

@@ -13,11 +13,15 @@ pub(super) struct Known {
     pub(super) settles: Nanos,
     /// Of a pod: what was known of all pods when it was made.
     pub(super) revision: Option<u64>,
+    /// While something was being looked for in files: how many answers there had been.
+    pub(super) findings: Option<u64>,
 }
 
 impl Known {
-    pub(super) fn holds(&self, revision: u64, now: Nanos) -> bool {
-        (self.identity.is_settled || now < self.settles) && self.revision.is_none_or(|made| made == revision)
+    pub(super) fn holds(&self, revision: u64, findings: u64, now: Nanos) -> bool {
+        (self.identity.is_settled || now < self.settles)
+            && self.revision.is_none_or(|made| made == revision)
+            && self.findings.is_none_or(|made| made == findings)
     }
 }
 
@@ -47,6 +51,8 @@ pub(super) struct Entry {
     pub(super) cgroup: u64,
     /// Path of the executable, or its name alone, once its service was asked for; empty: not known.
     pub(super) executable: Arc<str>,
+    /// The pid in its own pid namespace, where that is another, once its service was asked for.
+    pub(super) vpid: Option<u32>,
 }
 
 impl Entry {
@@ -68,6 +74,7 @@ impl Entry {
             asked: None,
             cgroup: 0,
             executable: Arc::default(),
+            vpid: None,
         }
     }
 

@@ -6,10 +6,15 @@
 
 pub mod cgroup;
 mod codec;
+mod composing;
 mod declared;
+pub mod engines;
 mod entry;
 pub mod host;
+mod inspection;
+pub mod inspector;
 pub mod kubernetes;
+mod learnt;
 pub mod names;
 mod naming;
 mod outside;
@@ -28,6 +33,7 @@ use hashbrown::{HashMap, HashSet};
 use redtap_ebpf::{COMM_LEN, Exec, Exit};
 
 pub use declared::{Declared, attributes};
+pub use inspection::Inspection;
 pub use naming::Naming;
 pub use process::{Proc, ProcSource, Process, Replayed};
 pub use service::{MAX_SERVICE_NAME, Pairs, Service, ServiceId, UNKNOWN_SERVICE};
@@ -37,8 +43,7 @@ pub use whose::{Identity, Who};
 use self::{
     cgroup::{Cgroups, Place},
     entry::{Entry, Known, Life},
-    kubernetes::{Cluster, Container, Pod},
-    naming::Facts,
+    kubernetes::Cluster,
     process::comm_name,
     remote::Remote,
     service::Services,
@@ -121,6 +126,8 @@ pub struct Identities {
     /// The services of each pod.
     of_pods: HashMap<Arc<str>, HashSet<ServiceId>>,
     remote: Remote,
+    /// What files say of processes and containers.
+    inspection: Inspection,
     /// Counts what makes what was known of pods doubtful.
     revision: u64,
     limit: usize,
@@ -146,6 +153,7 @@ impl Identities {
             cluster: None,
             of_pods: HashMap::new(),
             remote: Remote::default(),
+            inspection: Inspection::default(),
             revision: 0,
             limit: limits.processes.max(1),
             exits: VecDeque::new(),
@@ -184,7 +192,7 @@ impl Identities {
         if let Some(entry) = self.processes.get(&who.pid)
             && let Some(known) = entry.known
             && now < entry.valid_until
-            && known.holds(self.revision, now)
+            && known.holds(self.revision, self.inspection.revision(), now)
             && (known.identity.service != ServiceId::UNKNOWN || who.comm[0] == 0)
             && (who.cgroup == 0 || who.cgroup == entry.cgroup)
         {
@@ -222,6 +230,7 @@ impl Identities {
             && let Some(process) = &entry.process
         {
             let path = process.executable.to_string_lossy();
+            entry.vpid = self.source.vpid(process);
             entry.executable = if path.is_empty() { process.name.as_str().into() } else { path.into() };
             self.hand_out((**process).clone());
         }
@@ -233,7 +242,7 @@ impl Identities {
     /// Whose a socket is of which no process is known: its container's, or its unit's.
     fn of_cgroup(&mut self, who: &Who, now: Nanos) -> Identity {
         if let Some((known, _)) = self.by_cgroup.get(&who.cgroup)
-            && known.holds(self.revision, now)
+            && known.holds(self.revision, self.inspection.revision(), now)
         {
             return known.identity;
         }
@@ -261,48 +270,6 @@ impl Identities {
         let Some(process) = &entry.process else { return false };
         let sockets = self.cgroups.get(who.cgroup).and_then(|cgroup| cgroup.place.container_id.clone());
         sockets.is_some() && sockets != Place::parse(&process.cgroup).container_id
-    }
-
-    /// Puts together what is known.
-    fn compose(
-        &mut self,
-        process: Option<&Process>,
-        comm: &[u8; COMM_LEN],
-        path: &str,
-        first: Nanos,
-        now: Nanos,
-    ) -> Known {
-        let place = Place::parse(path);
-        // A child that was gone before it could be looked at is what its container, or its unit, runs.
-        let leader = if process.is_none() && is_telling(&place) { self.source.leader(path, now) } else { None };
-        let process = process.or(leader.as_ref());
-        let settles = first.plus(PATIENCE);
-        let pod = self.cluster.as_ref().zip(place.pod_uid.as_ref()).and_then(|(cluster, uid)| cluster.pod(uid));
-        let pod = pod.cloned();
-        let container = pod.as_ref().and_then(|pod| container_of(pod, place.container_id.as_deref()?));
-        let waits = self.cluster.is_some() && place.pod_uid.is_some() && container.is_none();
-        let is_complete = !waits || now >= settles;
-        let thread = comm_name(comm);
-        let facts = Facts {
-            process,
-            language: process.and_then(|process| self.source.language(process)).map(runtime::Language::as_str),
-            thread: &thread,
-            cgroup: path,
-            place: &place,
-            pod: pod.as_deref(),
-            container,
-            is_complete,
-        };
-        let (service, watched) = self.naming.of(&facts);
-        let service = self.services.intern(service);
-        if let Some(uid) = place.pod_uid.filter(|_| service != ServiceId::UNKNOWN) {
-            self.of_pods.entry(uid).or_default().insert(service);
-        }
-        Known {
-            identity: Identity { service, is_settled: is_complete, watch: self.watches.of(watched) },
-            settles,
-            revision: (pod.is_some() || waits).then_some(self.revision),
-        }
     }
 
     /// Whether a connection whose server has this port is watched; 0: the port is not known.
@@ -376,6 +343,12 @@ impl Identities {
     #[must_use]
     pub fn executable(&self, pid: u32) -> Arc<str> {
         self.processes.get(&pid).map(|entry| Arc::clone(&entry.executable)).unwrap_or_default()
+    }
+
+    /// The pid of such a process in its own pid namespace, where that is another.
+    #[must_use]
+    pub fn vpid(&self, pid: u32) -> Option<u32> {
+        self.processes.get(&pid)?.vpid
     }
 
     /// The processes in the table.
@@ -470,14 +443,6 @@ impl fmt::Debug for Identities {
             .field("counts", &self.counts())
             .finish_non_exhaustive()
     }
-}
-
-/// The container of a pod with this id. Until the kubelet has told its id, the only one there is.
-fn container_of<'a>(pod: &'a Pod, id: &str) -> Option<&'a Container> {
-    pod.container(id).or(match pod.containers.as_slice() {
-        [only] => Some(only),
-        _ => None,
-    })
 }
 
 /// Whether a socket of such a place has an owner that can be told without its process.

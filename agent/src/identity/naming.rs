@@ -8,6 +8,7 @@ use wildmatch::WildMatch;
 use super::{
     cgroup::Place,
     kubernetes::{self, AppLabels, Container, Pod, Value},
+    learnt::Finding,
     process::Process,
     runtime,
     select::{Compiled, Rules, Selection, Subject},
@@ -43,7 +44,7 @@ pub struct Facts<'a> {
     /// Its process.
     pub process: Option<&'a Process>,
     /// The language that it is written in, by the names of `telemetry.sdk.language`.
-    pub language: Option<&'static str>,
+    pub language: Finding<&'static str>,
     /// The name of its thread; empty: not known.
     pub thread: &'a str,
     /// Path of its cgroup; empty: not known.
@@ -54,6 +55,8 @@ pub struct Facts<'a> {
     pub pod: Option<&'a Pod>,
     /// Its container there.
     pub container: Option<&'a Container>,
+    /// What its engine calls its container, where it is in no pod.
+    pub engine_name: Finding<Arc<str>>,
     /// No more will become known of it.
     pub is_complete: bool,
 }
@@ -110,7 +113,7 @@ impl Naming {
         (service, watched)
     }
 
-    /// `OTEL_SERVICE_NAME`, Kubernetes, the systemd unit, the program that an interpreter runs, the executable, the thread.
+    /// `OTEL_SERVICE_NAME`, Kubernetes, the container's name, the systemd unit, the program that an interpreter runs, the executable, the thread.
     fn without_rules(&mut self, facts: &Facts<'_>) -> Service {
         let declared = facts.process.map(|process| &process.declared);
         let naming = facts.pod.map(|pod| kubernetes::naming(pod, facts.container, self.labels));
@@ -123,6 +126,7 @@ impl Naming {
         let name = declared
             .and_then(|declared| declared.name.as_deref())
             .or_else(|| naming.as_ref().map(|naming| naming.name).filter(|name| !name.is_empty()))
+            .or_else(|| facts.engine_name.deciding().map(|name| &**name))
             .or(unit.as_deref())
             .or_else(|| program.as_deref().filter(|name| !name.is_empty()))
             .unwrap_or(facts.thread);
@@ -143,7 +147,8 @@ impl Naming {
         if service.get(semconv::CONTAINER_ID).is_none() {
             put(&mut service.descriptive, semconv::CONTAINER_ID, facts.place.container_id.as_deref());
         }
-        put(&mut service.descriptive, semconv::TELEMETRY_SDK_LANGUAGE, facts.language);
+        put(&mut service.descriptive, semconv::CONTAINER_NAME, facts.engine_name.value.as_deref());
+        put(&mut service.descriptive, semconv::TELEMETRY_SDK_LANGUAGE, facts.language.value);
         for (key, value) in declared.map(|declared| declared.attributes.as_slice()).unwrap_or_default() {
             if !NOT_DECLARED.iter().any(|prefix| key.starts_with(prefix)) {
                 self.brought.describe(&mut service.descriptive, key, value);
@@ -263,10 +268,13 @@ impl<'a> Known<'a> {
         Subject {
             executable: self.executable.as_deref(),
             command: self.command.as_deref(),
-            language: facts.language,
+            language: facts.language.deciding().copied(),
             cgroup: some(facts.cgroup),
             unit: facts.place.unit.as_deref(),
-            container: facts.container.map(|container| &*container.name),
+            container: match facts.container {
+                Some(container) => Some(&*container.name),
+                None => facts.engine_name.deciding().map(|name| &**name),
+            },
             container_id: facts.place.container_id.as_deref(),
             node: facts.pod.and_then(|pod| some(&pod.node)),
             namespace: facts.pod.map(|pod| &*pod.namespace),

@@ -11,24 +11,21 @@ use std::{
 use hashbrown::HashMap;
 use redtap_ebpf::{COMM_LEN, Exec};
 
-use super::{
-    cgroup,
-    declared::Declared,
-    runtime::{self, Executables, Language},
-};
+use super::{cgroup, declared::Declared};
 use crate::time::Nanos;
 
 /// Bytes of an environment that are searched for a service name.
 const MAX_ENVIRONMENT: u64 = 1 << 20;
-
-/// Executables whose language is remembered.
-const MAX_EXECUTABLES: usize = 4096;
 
 /// Bytes kept of a command line.
 const MAX_COMMAND_LINE: u64 = 8 << 10;
 
 /// Bytes read of the list of a cgroup's processes, of which the first counts.
 const MAX_MEMBERS: u64 = 64;
+
+/// Bytes read of a process's status: its groups stand before what is wanted, and there may be 65,536 of them; where there are so many
+/// it is not known.
+const MAX_STATUS: u64 = 64 << 10;
 
 /// Bytes read of the list of a process's cgroups: a line for each of some twelve hierarchies.
 const MAX_CGROUPS: u64 = 64 << 10;
@@ -84,6 +81,13 @@ fn base_name(path: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
+/// The path of an executable without what the kernel appends to it once it was replaced on disk.
+pub(super) fn without_mark(path: PathBuf) -> PathBuf {
+    let path = path.into_os_string().into_vec();
+    let path = path.strip_suffix(DELETED).unwrap_or(&path);
+    PathBuf::from(OsStr::from_bytes(path))
+}
+
 /// Where processes are looked up.
 pub trait ProcSource {
     /// The process that a cgroup was made for, by the cgroup's path: the first that is still in it.
@@ -92,9 +96,10 @@ pub trait ProcSource {
         None
     }
 
-    /// The language that a process is written in, as far as its name and its command line tell.
-    fn language(&mut self, process: &Process) -> Option<Language> {
-        runtime::by_name(process.executable.as_os_str().as_bytes(), &process.command_line)
+    /// The pid of a process in its own pid namespace, where that is another than the agent's.
+    fn vpid(&mut self, process: &Process) -> Option<u32> {
+        let _ = process;
+        None
     }
 
     /// The process `pid` at the moment `at`; `None` when nothing is known of it (any more). A source that knows only
@@ -112,7 +117,6 @@ pub struct Proc {
     root: PathBuf,
     /// Where cgroup v2 is mounted; empty: not known.
     cgroups: PathBuf,
-    executables: Executables,
 }
 
 impl Proc {
@@ -125,7 +129,7 @@ impl Proc {
     /// A proc file system mounted elsewhere.
     #[must_use]
     pub fn at(root: PathBuf) -> Self {
-        Self { root, cgroups: PathBuf::new(), executables: Executables::new(MAX_EXECUTABLES) }
+        Self { root, cgroups: PathBuf::new() }
     }
 }
 
@@ -154,34 +158,38 @@ impl ProcSource for Proc {
         self.describe(std::str::from_utf8(first).ok()?.parse().ok()?, at)
     }
 
-    /// Looks into the executable where its name does not tell: once for each.
-    fn language(&mut self, process: &Process) -> Option<Language> {
-        let by_name = runtime::by_name(process.executable.as_os_str().as_bytes(), &process.command_line);
-        by_name.or_else(|| {
-            let file = File::open(self.root.join(process.pid.to_string()).join("exe")).ok()?;
-            self.executables.language(&file)
-        })
+    fn vpid(&mut self, process: &Process) -> Option<u32> {
+        let directory = self.root.join(process.pid.to_string());
+        let status = read_some(&directory.join("status"), MAX_STATUS).ok()?;
+        // The pid may have become another's since the process was described, but not before the status was read and back again.
+        let stat = Stat::parse(&fs::read(directory.join("stat")).ok()?)?;
+        let innermost = innermost_pid(&status)?;
+        (stat.start_ticks == process.start_ticks && innermost != process.pid).then_some(innermost)
     }
 
     fn describe(&mut self, pid: u32, at: Nanos) -> Option<Process> {
         let directory = self.root.join(pid.to_string());
         let stat = Stat::parse(&fs::read(directory.join("stat")).ok()?)?;
-        let executable =
-            fs::read_link(directory.join("exe")).map(|path| path.into_os_string().into_vec()).unwrap_or_default();
+        let executable = fs::read_link(directory.join("exe")).unwrap_or_default();
         let read = |file: &str, most: u64| read_some(&directory.join(file), most).unwrap_or_default();
-        let name = Some(base_name(&executable)).filter(|name| !name.is_empty());
-        let executable = executable.strip_suffix(DELETED).unwrap_or(&executable);
+        let name = Some(base_name(executable.as_os_str().as_bytes())).filter(|name| !name.is_empty());
         Some(Process {
             pid,
             start_ticks: stat.start_ticks,
             since: at,
             name: name.unwrap_or(stat.comm),
-            executable: PathBuf::from(OsStr::from_bytes(executable)),
+            executable: without_mark(executable),
             declared: Declared::read(&read("environ", MAX_ENVIRONMENT)),
             command_line: read("cmdline", MAX_COMMAND_LINE),
             cgroup: cgroup::of_process(&read("cgroup", MAX_CGROUPS)).map(|member| member.path).unwrap_or_default(),
         })
     }
+}
+
+/// The last number of the line `NSpid` of `/proc/PID/status`: the pids from the namespace of the proc file system inwards (Linux 4.1).
+fn innermost_pid(status: &[u8]) -> Option<u32> {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().last()?.parse().ok()
 }
 
 fn read_some(path: &std::path::Path, most: u64) -> io::Result<Vec<u8>> {
@@ -331,6 +339,44 @@ mod tests {
         assert_eq!(seen(13), text("", "web", "/srv/web", ""));
         assert_eq!(seen(14), text("", "web worker", "", ""));
         assert_eq!(seen(15), None);
+        Ok(())
+    }
+
+    #[test]
+    fn pids_of_inner_namespaces() {
+        for (status, expected) in [
+            ("Name:\tweb\nPid:\t12\nNSpid:\t12\t7\nNSpgid:\t12\t1\n", Some(7)),
+            ("NSpid:\t12\t40\t1", Some(1)),
+            ("NSpid:\t12\n", Some(12)),
+            ("NSpid:\t12\tx\n", None),
+            ("NSpid:\n", None),
+            ("Name:\tNSpid:\nPid:\t12\n", None),
+            ("", None),
+        ] {
+            assert_eq!(innermost_pid(status.as_bytes()), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_pid_that_has_become_anothers_has_no_inner_one() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let directory = root.path().join("12");
+        fs::create_dir(&directory)?;
+        fs::write(directory.join("stat"), "12 (web) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 99 20")?;
+        let mut source = Proc::at(root.path().into());
+        let mut process = Process { pid: 12, start_ticks: 99, ..Process::default() };
+        for (status, start_ticks, expected) in [
+            (None, 99, None),
+            (Some("NSpid:\t12\n"), 99, None),
+            (Some("NSpid:\t12\t7\n"), 99, Some(7)),
+            (Some("NSpid:\t12\t7\n"), 98, None),
+        ] {
+            if let Some(status) = status {
+                fs::write(directory.join("status"), status)?;
+            }
+            process.start_ticks = start_ticks;
+            assert_eq!(source.vpid(&process), expected, "{status:?} {start_ticks}");
+        }
         Ok(())
     }
 

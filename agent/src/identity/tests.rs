@@ -1,4 +1,5 @@
 mod containers;
+mod inspected;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -5,6 +5,8 @@ pub mod dns;
 pub mod http1;
 pub mod tls;
 
+use std::sync::Arc;
+
 use crate::{
     exchange::{Counters, Exchange, Role, StreamKind},
     time::Nanos,
@@ -303,6 +305,8 @@ pub struct Output {
     pub fingerprints: bool,
     /// The formats in which requests may tell of their traces.
     pub propagators: Propagators,
+    /// Header fields that are kept beside; `None`: none are, which costs nothing.
+    pub headers: Option<Arc<http1::Headers>>,
     /// What the connection has met with so far; an exchange keeps what stood here when it began.
     pub counters: Counters,
     #[expect(clippy::vec_box, reason = "the boxes are what goes round")]
@@ -338,6 +342,13 @@ impl Output {
     #[must_use]
     pub fn with_propagators(self, propagators: Propagators) -> Self {
         Self { propagators, ..self }
+    }
+
+    /// The same, with these header fields kept where strings are.
+    #[must_use]
+    pub fn with_headers(self, headers: &http1::Headers) -> Self {
+        let headers = (self.details && !headers.is_empty()).then(|| Arc::new(headers.clone()));
+        Self { headers, ..self }
     }
 
     /// A blank exchange.

@@ -33,6 +33,8 @@ pub struct Span {
     pub route: Option<Arc<str>>,
     /// Path of the executable, or its name alone; empty: not known.
     pub executable: Arc<str>,
+    /// The process's pid in its own pid namespace, where that is another.
+    pub vpid: Option<u32>,
     /// To the wall clock, from the exchange's times.
     pub wall: WallOffset,
 }

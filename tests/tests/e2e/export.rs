@@ -6,6 +6,7 @@ mod conformance;
 mod context;
 mod examples;
 mod failures;
+mod headers;
 mod listener;
 mod metrics;
 mod reload;

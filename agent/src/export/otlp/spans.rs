@@ -46,6 +46,7 @@ const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 struct Owner<'a> {
     service: &'a Service,
     pid: u32,
+    vpid: Option<u32>,
     executable: &'a str,
 }
 
@@ -113,6 +114,9 @@ impl Encoder {
         if owner.pid != 0 {
             attributes.push(key_value(semconv::PROCESS_PID.otel, Value::IntValue(owner.pid.into())));
         }
+        if let Some(vpid) = owner.vpid {
+            attributes.push(key_value(semconv::PROCESS_VPID.otel, Value::IntValue(vpid.into())));
+        }
         if let Some(name) = owner.executable.rsplit('/').next().filter(|name| !name.is_empty()) {
             attributes.push(text(semconv::PROCESS_EXECUTABLE_NAME.otel, name));
         }
@@ -128,7 +132,7 @@ impl Encoder {
 }
 
 fn owner(span: &Span) -> Owner<'_> {
-    Owner { service: &span.service, pid: span.exchange.pid, executable: &span.executable }
+    Owner { service: &span.service, pid: span.exchange.pid, vpid: span.vpid, executable: &span.executable }
 }
 
 fn message(span: &Span, keys: &QueryKeys, limits: Limits) -> SpanMessage {

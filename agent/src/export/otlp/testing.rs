@@ -250,6 +250,7 @@ pub(super) fn span(index: u64) -> Span {
         service: std::sync::Arc::new(crate::identity::Service::named("shop")),
         route: None,
         executable: "/usr/bin/shopd".into(),
+        vpid: None,
         wall: WallOffset(1_000_000),
     }
 }

@@ -1,9 +1,9 @@
 //! One JSON object a line (docs/print-json.md). A key whose value is not known is not there.
 
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{borrow::Cow, io::Write, net::SocketAddr, time::Duration};
 
 use crate::{
-    exchange::{ErrorType, Exchange, Method, Role, StreamEnd},
+    exchange::{ErrorType, Exchange, Field, Method, Role, StreamEnd},
     export::{redact, target::Target},
     identity::{Service, select::QueryKeys},
     red::Authority,
@@ -62,6 +62,8 @@ impl JsonPrinter {
         }
         transport(&mut object, exchange);
         trace(&mut object, exchange);
+        headers(&mut object, semconv::HTTP_REQUEST_HEADER, &exchange.details.request_headers, &self.keys);
+        headers(&mut object, semconv::HTTP_RESPONSE_HEADER, &exchange.details.response_headers, &self.keys);
         object.end()
     }
 
@@ -153,7 +155,15 @@ fn trace(object: &mut Object<'_>, exchange: &Exchange) {
     object.display(span_id);
 }
 
-/// An object in the making. Keys are written as they are: all are ours.
+/// The header fields that were asked for.
+fn headers(object: &mut Object<'_>, prefix: &str, fields: &[Field], keys: &QueryKeys) {
+    for field in fields {
+        object.key_of([prefix, &field.name]);
+        object.texts(field.values.iter().map(|value| redact::value(value, keys)));
+    }
+}
+
+/// An object in the making. Keys are written as they are: all are ours, or names that need no escapes.
 struct Object<'a> {
     line: &'a mut Vec<u8>,
 }
@@ -173,9 +183,23 @@ impl<'a> Object<'a> {
     }
 
     fn key(&mut self, key: &str) {
+        self.key_of([key, ""]);
+    }
+
+    fn key_of(&mut self, parts: [&str; 2]) {
         self.line.extend_from_slice(b",\"");
-        self.line.extend_from_slice(key.as_bytes());
+        parts.iter().for_each(|part| self.line.extend_from_slice(part.as_bytes()));
         self.line.extend_from_slice(b"\":");
+    }
+
+    /// An array of strings, behind its key.
+    fn texts<'b>(&mut self, texts: impl Iterator<Item = Cow<'b, [u8]>>) {
+        for (index, text) in texts.enumerate() {
+            self.line.extend_from_slice(if index == 0 { b"[\"" } else { b",\"" });
+            escape(self.line, &text);
+            self.line.push(b'"');
+        }
+        self.line.push(b']');
     }
 
     fn raw(&mut self, key: &str, value: &[u8]) {

@@ -6,7 +6,7 @@ use super::*;
 use opentelemetry::trace::{SpanId, TraceId};
 
 use crate::{
-    exchange::{Counters, Details, Method, Outcome, Role, StreamKind, Times, Transport},
+    exchange::{Counters, Details, Field, Method, Outcome, Role, StreamKind, Times, Transport},
     time::Nanos,
     trace::context::Carried,
 };
@@ -179,6 +179,25 @@ fn every_json_line_is_an_object_without_doubled_keys() {
     let odd: serde_json::Value = serde_json::from_str(odd).unwrap();
     assert_eq!(odd["url.path"], "/\u{fc}\x1b[31m\"\\\n/and/much/more/of/the/same/for/long");
     assert_eq!(odd["user_agent.original"], "\u{fffd}\u{fffd}\tx");
+}
+
+#[test]
+fn header_fields_are_arrays_in_json_and_not_for_people() {
+    let field = |name: &str, values: &[&[u8]]| Field {
+        name: name.into(),
+        values: values.iter().map(|value| value.to_vec()).collect(),
+    };
+    let mut exchange = exchange();
+    let plain = PrettyPrinter::plain().exchange(&exchange, &Service::named("a"), WALL).to_vec();
+    exchange.details.request_headers = vec![field("x-id", &[b"a", b"\"\xff\""]), field("x'|y", &[b""])];
+    exchange.details.response_headers = vec![field("location", &[b"/b?sig=secret&c"])];
+    let mut printer = JsonPrinter::default();
+    let line = String::from_utf8(printer.exchange(&exchange, &Service::named("a"), None, WALL).to_vec()).unwrap();
+    let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(object["http.request.header.x-id"], serde_json::json!(["a", "\"\u{fffd}\""]));
+    assert_eq!(object["http.request.header.x'|y"], serde_json::json!([""]));
+    assert!(line.ends_with("\"http.response.header.location\":[\"/b?sig=REDACTED&c\"]}\n"), "{line}");
+    assert_eq!(PrettyPrinter::plain().exchange(&exchange, &Service::named("a"), WALL), plain);
 }
 
 #[test]

@@ -23,7 +23,6 @@
 //! [`Subject`] is said to be complete. More knowledge never changes a verdict once given.
 
 mod glob;
-mod headers;
 mod key;
 mod ports;
 mod query_keys;
@@ -34,7 +33,6 @@ mod subject;
 mod text;
 
 pub use self::{
-    headers::{Header, Headers},
     ports::Ports,
     query_keys::QueryKeys,
     rules::{Named, Rules},
@@ -58,8 +56,22 @@ pub fn keys_of_pods<'a>(selection: &'a Selection, rules: &'a Rules) -> [Vec<&'a 
     [labels, annotations]
 }
 
-/// What stands for a value that is not to be known.
-pub const REDACTED: &[u8] = b"REDACTED";
+/// What of it takes a look into files is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heeded {
+    /// What a program is written in.
+    pub language: bool,
+    /// What its container is called.
+    pub container: bool,
+}
+
+/// Whether these ask for what takes a look into files.
+#[must_use]
+pub fn heeded(selection: &Selection, rules: &Rules) -> Heeded {
+    let selectors = || selection.include.iter().chain(&selection.exclude).flat_map(Selector::keys);
+    let is_asked = |key: &key::Key| selectors().chain(rules.keys()).any(|asked| asked == key);
+    Heeded { language: is_asked(&key::Key::Language), container: is_asked(&key::Key::Container) }
+}
 
 #[cfg(test)]
 mod tests;

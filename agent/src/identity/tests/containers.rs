@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    identity::kubernetes::{Change, ContainerKind, Limits as ClusterLimits, Owner, OwnerKind, Resource, Uid},
+    identity::kubernetes::{
+        Change, Container, ContainerKind, Limits as ClusterLimits, Owner, OwnerKind, Pod, Resource, Uid,
+    },
     semconv,
 };
 

@@ -128,6 +128,17 @@ fn read_partial<'a>(bytes: &'a [u8], mut others: Option<&mut Fields<'a>>) -> Opt
     Some(head)
 }
 
+/// The name and the value of each field of a head, in order, as far as its lines are whole. A value that goes on in a folded line ends
+/// with its first one (RFC 9112 §5.2).
+pub fn fields(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let rest = bytes.get(leading_empty_lines(bytes)..).unwrap_or_default();
+    let lines = Lines { bytes: rest, at: 0 }.skip(1).take_while(|line| !line.is_empty());
+    lines.filter_map(|line| {
+        let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
+        Some((name, value.get(1..)?.trim_ascii()))
+    })
+}
+
 /// Whether an empty line that ends a head lies in `bytes`, the first `searched` of which were looked at before.
 #[must_use]
 pub fn has_end(bytes: &[u8], searched: usize) -> bool {

@@ -6,13 +6,16 @@
 //! and such a message ends where the other side speaks next; a response without either lasts until the server
 //! closes. Bodies are passed over by position.
 
+mod captured;
 mod chunked;
 mod connection;
 mod forwarded;
 mod head;
+mod headers;
 
 #[cfg(test)]
 mod tests;
 
 pub use connection::Connection;
 pub use head::{recognise, recognise_known, recognise_partial};
+pub use headers::{Header, Headers};

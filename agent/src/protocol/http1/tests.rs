@@ -5,12 +5,12 @@ use opentelemetry::trace::{SpanId, TraceId};
 use proptest::prelude::*;
 
 use super::{
-    Connection,
+    Connection, Headers,
     chunked::{Chunks, Progress},
     head::{Framing, Parsed, StartLine, has_end, parse, recognise},
 };
 use crate::{
-    exchange::{Details, Exchange, Role},
+    exchange::{Details, Exchange, Field, Role},
     protocol::{Direction, Output, Parse, Parser as _, Piece, Recognition},
     testing::{Case, Cuts, HTTP1, Host, Setup, Wire, any_sizes, any_starts, deterministic, short},
     time::Nanos,
@@ -69,14 +69,28 @@ proptest! {
 }
 
 /// What an exchange that begins with this head tells of its trace and its client.
-fn told_of(head: &str, mut output: Output) -> Box<Exchange> {
+fn told_of(head: &str, output: Output) -> Box<Exchange> {
+    told_between(head, b"HTTP/1.1 204 No Content\r\n\r\n", output)
+}
+
+const fn piece(bytes: &[u8]) -> Piece<'_> {
+    Piece { at: 1, bytes, first: Nanos(1), last: Nanos(1), ends_segment: true }
+}
+
+/// An exchange of this head, whole or cut off, and an answer that begins with this one.
+fn told_between(head: &str, answer: &[u8], mut output: Output) -> Box<Exchange> {
     let mut connection = Connection::new(Direction::Rx, true);
-    let piece = |bytes| Piece { at: 1, bytes, first: Nanos(1), last: Nanos(1), ends_segment: true };
     connection.parse(Direction::Rx, &piece(head.as_bytes()), &mut output);
     if !head.ends_with("\r\n\r\n") {
         connection.gap(Direction::Rx, &piece(head.as_bytes()), 9_000, &mut output);
     }
-    connection.parse(Direction::Tx, &piece(b"HTTP/1.1 204 No Content\r\n\r\n"), &mut output);
+    let mut at = 0;
+    while let Some(rest) = answer.get(at..).filter(|rest| !rest.is_empty())
+        && let Parse::Done(used) =
+            connection.parse(Direction::Tx, &Piece { at: 1 + at as u64, ..piece(rest) }, &mut output)
+    {
+        at += used;
+    }
     output.finished.pop().unwrap_or_else(|| panic!("nothing told: {head:?}"))
 }
 
@@ -107,12 +121,42 @@ fn a_request_tells_of_its_trace_and_its_client() {
 }
 
 #[test]
+fn header_fields_are_kept_where_they_are_asked_for() {
+    let headers = Headers::parse("x-id,response:server,cookie").unwrap();
+    let names = |fields: &[Field]| {
+        fields.iter().map(|field| format!("{} {}", field.name, field.values.len())).collect::<Vec<_>>().join(",")
+    };
+    let request = "GET / HTTP/1.1\r\nX-Id: a\r\nServer: b\r\nx-id: c\r\nCookie: d\r\n";
+    let answer: &[u8] =
+        b"HTTP/1.1 103 Early Hints\r\nX-Id: e\r\n\r\nHTTP/1.1 204 No Content\r\nServer: f\r\nX-Id: g\r\nSet-Cookie: h\r\n\r\n";
+    let (whole, cut) = (format!("{request}\r\n"), format!("{request}X-Id: cut"));
+    for (head, output, expected) in [
+        (&whole, Output::new(true).with_headers(&headers), ["x-id 2,cookie 1", "server 1,x-id 1"]),
+        (&cut, Output::new(true).with_headers(&headers), ["x-id 2,cookie 1", "server 1,x-id 1"]),
+        (&whole, Output::new(true).with_headers(&Headers::default()), ["", ""]),
+        (&whole, Output::new(false).with_headers(&headers), ["", ""]),
+    ] {
+        let told = told_between(head, answer, output).details;
+        assert_eq!([names(&told.request_headers), names(&told.response_headers)], expected, "{head}");
+        assert_eq!(
+            [told.request_headers.capacity(), told.response_headers.capacity()].contains(&0),
+            expected[0].is_empty()
+        );
+    }
+}
+
+#[test]
 fn an_exchange_that_is_reused_tells_nothing_of_the_one_before() {
-    let mut output = Output::new(true);
+    let mut output = Output::new(true).with_headers(&Headers::parse("x-forwarded-for").unwrap());
     let parent = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let head = format!("GET /a HTTP/1.1\r\n{parent}\r\ntracestate: a=1\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n");
-    let told = told_of(&head, Output::new(true));
-    assert!(told.trace.is_some() && !told.details.trace_state.is_empty() && !told.details.client.is_empty());
+    let told = told_of(&head, Output { headers: output.headers.clone(), ..Output::new(true) });
+    assert!(
+        told.trace.is_some()
+            && !told.details.request_headers.is_empty()
+            && !told.details.trace_state.is_empty()
+            && !told.details.client.is_empty()
+    );
     output.recycle(told);
     let again = output.blank();
     assert_eq!((again.trace, &again.details), (None, &Details::default()));

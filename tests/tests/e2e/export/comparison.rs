@@ -125,6 +125,9 @@ fn expected(exchange: &Exchange) -> (Attributes, Attributes) {
     must("redtap.tcp.out_of_order_bytes", whole(exchange.out_of_order));
     must("redtap.connection.age", exchange.connection_age.map(seconds));
     must("redtap.connection.exchanges", whole(exchange.connection_exchanges));
+    for (name, values) in &exchange.headers {
+        must(name, Some(Attribute::List(values.iter().cloned().map(Attribute::Text).collect())));
+    }
     if exchange.partial {
         must("redtap.http.partial", Some(Attribute::Truth(true)));
     }

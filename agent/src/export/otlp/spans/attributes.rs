@@ -1,11 +1,11 @@
 //! The attributes of a span.
 
-use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, time::Duration};
 
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 
 use crate::{
-    exchange::{Exchange, Method, Outcome, Role},
+    exchange::{Exchange, Field, Method, Outcome, Role},
     export::{otlp::config::Limits, redact, target::Target},
     identity::select::QueryKeys,
     red::{Authority, DEFAULT_PORT},
@@ -22,7 +22,7 @@ pub(super) fn key_value(key: &str, value: Value) -> KeyValue {
 }
 
 /// The attributes of an exchange, within `limits`, and how many there was no room for. Those that the conventions require come
-/// first, our own last.
+/// first, then our own, and header fields last.
 pub(super) fn attributes(
     exchange: &Exchange,
     route: Option<&str>,
@@ -33,6 +33,8 @@ pub(super) fn attributes(
     http(&mut list, exchange, route, keys);
     network(&mut list, exchange);
     ours(&mut list, exchange);
+    headers(&mut list, semconv::HTTP_REQUEST_HEADER, &exchange.details.request_headers, keys);
+    headers(&mut list, semconv::HTTP_RESPONSE_HEADER, &exchange.details.response_headers, keys);
     (list.attributes, list.dropped)
 }
 
@@ -158,6 +160,16 @@ fn ours(list: &mut List, exchange: &Exchange) {
     }
 }
 
+/// The fields that were asked for, each with the value of every line that has it.
+fn headers(list: &mut List, prefix: &str, fields: &[Field], keys: &QueryKeys) {
+    for field in fields {
+        list.texts(
+            &format!("{prefix}{}", field.name),
+            field.values.iter().map(|value| redact::value(value, keys)),
+        );
+    }
+}
+
 fn between(first: Option<Nanos>, last: Option<Nanos>) -> Option<Duration> {
     Some(last?.since(first?))
 }
@@ -179,13 +191,25 @@ impl List {
     }
 
     fn text(&mut self, key: &str, value: impl Into<String>) {
-        let mut value = value.into();
-        if let Some(limit) = self.limits.length
-            && let Some((end, _)) = value.char_indices().nth(limit)
-        {
-            value.truncate(end);
-        }
+        let value = self.cut(value.into());
         self.push(key, Value::StringValue(value));
+    }
+
+    /// Texts that were captured, as one array.
+    fn texts<'a>(&mut self, key: &str, values: impl Iterator<Item = Cow<'a, [u8]>>) {
+        let text = |value: Cow<'_, [u8]>| self.cut(String::from_utf8_lossy(&value).into_owned());
+        let values = values.map(|value| AnyValue { value: Some(Value::StringValue(text(value))) }).collect();
+        self.push(key, Value::ArrayValue(ArrayValue { values }));
+    }
+
+    /// As much of a text as an attribute may have.
+    fn cut(&self, mut text: String) -> String {
+        if let Some(limit) = self.limits.length
+            && let Some((end, _)) = text.char_indices().nth(limit)
+        {
+            text.truncate(end);
+        }
+        text
     }
 
     /// A text that was captured, if there is one; what is no UTF-8 in it becomes U+FFFD.

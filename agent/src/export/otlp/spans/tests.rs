@@ -3,7 +3,7 @@ use opentelemetry_proto::tonic::common::v1::AnyValue;
 
 use super::*;
 use crate::{
-    exchange::{Counters, Details, Outcome, Transport},
+    exchange::{Counters, Details, Field, Outcome, Transport},
     export::otlp::testing::span,
     time::WallOffset,
     trace::SpanIds,
@@ -18,6 +18,13 @@ fn texts(attributes: &[KeyValue]) -> Vec<String> {
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::DoubleValue(number)) => format!("{number:?}"),
         Some(Value::BoolValue(truth)) => truth.to_string(),
+        Some(Value::ArrayValue(array)) => {
+            let texts = array.values.iter().map(|value| match &value.value {
+                Some(Value::StringValue(text)) => format!("{text:?}"),
+                other => panic!("{other:?}"),
+            });
+            format!("[{}]", texts.collect::<Vec<_>>().join(","))
+        }
         other => panic!("{other:?}"),
     };
     attributes.iter().map(|attribute| format!("{}={}", attribute.key, text(&attribute.value))).collect()
@@ -59,6 +66,7 @@ fn full(role: Role) -> Span {
             user_agent: b"curl/\xff8".to_vec(),
             trace_state: b"a=b,c=d".to_vec(),
             client: b"192.0.2.7".to_vec(),
+            ..Details::default()
         },
         ..Exchange::default()
     };
@@ -73,6 +81,7 @@ fn full(role: Role) -> Span {
         service: Arc::new(Service::named("shop")),
         route: None,
         executable: "/usr/bin/shopd".into(),
+        vpid: None,
         wall: WallOffset(1_000_000_000),
     }
 }
@@ -142,6 +151,40 @@ fn a_client_span() {
         ]
     );
     assert!(!texts.iter().any(|text| text.contains("secret") || text.starts_with("client.address")), "{texts:?}");
+}
+
+#[test]
+fn header_fields_are_arrays_behind_everything_else() {
+    let field = |name: &str, values: &[&str]| Field {
+        name: name.into(),
+        values: values.iter().map(|value| value.as_bytes().to_vec()).collect(),
+    };
+    let mut span = full(Role::Server);
+    span.exchange.details.request_headers =
+        vec![field("x-id", &["a", "b, c"]), field("referer", &["https://u:secret@a/?sig=secret&b=c"])];
+    span.exchange.details.response_headers = vec![field("x-id", &["d"]), field("server", &[""])];
+    for (limits, dropped, expected) in [
+        (
+            ALL,
+            0,
+            [
+                r#"http.request.header.x-id=["a","b, c"]"#,
+                r#"http.request.header.referer=["https://REDACTED@a/?sig=REDACTED&b=c"]"#,
+                r#"http.response.header.x-id=["d"]"#,
+                r#"http.response.header.server=[""]"#,
+            ]
+            .as_slice(),
+        ),
+        (
+            Limits { count: 30, length: Some(2) },
+            2,
+            &[r#"http.request.header.x-id=["a","b,"]"#, r#"http.request.header.referer=["ht"]"#],
+        ),
+    ] {
+        let message = message(&span, &QueryKeys::default(), limits);
+        assert_eq!(texts(&message.attributes)[28..], *expected);
+        assert_eq!(message.dropped_attributes_count, dropped);
+    }
 }
 
 #[test]
@@ -282,6 +325,7 @@ fn spans_are_grouped_by_who_made_them() {
         (Arc::new(Service::named(crate::identity::UNKNOWN_SERVICE)), "".into());
     let mut other = span(3);
     other.exchange.pid = 8;
+    other.vpid = Some(3);
     let encoder = Encoder::new(Arc::new(resource), ALL, QueryKeys::default());
     let (requests, too_large) = encoder.requests(&[span(0), other, span(1), nobodys]);
     assert_eq!((requests.len(), too_large), (1, 0));
@@ -296,15 +340,22 @@ fn spans_are_grouped_by_who_made_them() {
             (texts(&group.resource.as_ref().unwrap().attributes).join(" "), ids)
         })
         .collect();
-    let shop = |pid| {
+    let shop = |pids: &str| {
         format!(
             "service.name=\"shop\" service.instance.id=\"node1:shop\" host.name=\"node1\" service.namespace=\"prod\" \
-             process.pid={pid} process.executable.name=\"shopd\" process.executable.path=\"/usr/bin/shopd\""
+             {pids} process.executable.name=\"shopd\" process.executable.path=\"/usr/bin/shopd\""
         )
     };
     let unknown = "service.name=\"unknown_service\" service.instance.id=\"node1:unknown_service\" host.name=\"node1\" \
                    service.namespace=\"prod\"";
-    assert_eq!(groups, [(shop(7), vec![1, 2]), (shop(8), vec![4]), (unknown.to_owned(), vec![3])]);
+    assert_eq!(
+        groups,
+        [
+            (shop("process.pid=7"), vec![1, 2]),
+            (shop("process.pid=8 process.vpid=3"), vec![4]),
+            (unknown.to_owned(), vec![3])
+        ]
+    );
 }
 
 #[test]

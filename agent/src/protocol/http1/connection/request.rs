@@ -6,6 +6,7 @@ use crate::{
     protocol::{
         Output, Parse, Piece, Recognition,
         http1::{
+            captured,
             chunked::Chunks,
             forwarded,
             head::{self, Framing, Head, Parsed, StartLine},
@@ -107,6 +108,10 @@ impl Connection {
             details.user_agent.extend_from_slice(cut(found.user_agent, most));
             if method == Method::Other {
                 details.method.extend_from_slice(token);
+            }
+            if let Some(headers) = &output.headers {
+                let most = most.min(captured::MAX_VALUES);
+                captured::keep(piece.bytes, |name| headers.request(name), most, &mut details.request_headers);
             }
         }
         self.index += 1;

@@ -6,6 +6,7 @@ use crate::{
     protocol::{
         Output, Parse, Piece, StreamBounds,
         http1::{
+            captured,
             chunked::Chunks,
             head::{self, Framing, Head, Parsed, StartLine},
         },
@@ -121,6 +122,10 @@ impl Connection {
         exchange.status = Some(status);
         exchange.partial |= partial;
         exchange.times.response_first = Some(piece.first);
+        if let Some(headers) = &output.headers {
+            let kept = &mut exchange.details.response_headers;
+            captured::keep(piece.bytes, |name| headers.response(name), captured::MAX_VALUES, kept);
+        }
         let method = exchange.method;
         if status == 101 || (method == Some(Method::Connect) && (200..300).contains(&status)) {
             let kind = match method {

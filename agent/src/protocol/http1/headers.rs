@@ -1,10 +1,11 @@
 //! Which header fields are kept of messages: those asked for by name, and no others.
 
-use super::REDACTED;
-use crate::config::value::{Rejected, nearest};
+use std::sync::Arc;
 
-/// Header fields that may be asked for: each is compared with every field of a message.
-const MAX_HEADERS: usize = 128;
+use crate::{
+    config::value::{Rejected, nearest},
+    semconv::REDACTED,
+};
 
 /// A field whose name has one of these in it carries what lets others in, as far as its name tells. The bias: rather too
 /// much is hidden than too little.
@@ -36,11 +37,14 @@ pub struct Headers {
 /// A header field that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    name: String,
+    name: Arc<str>,
     is_redacted: bool,
 }
 
 impl Headers {
+    /// Most that may be asked for: each is compared with every field of a message.
+    pub const MOST: usize = 128;
+
     /// Reads a list of names, with commas or spaces between them: `x-request-id` is kept of requests and responses,
     /// `request:x-request-id` and `response:cache-control` of these alone. Of a field that carries secrets by its name, such
     /// as `authorization`, it is kept that it was there, and [`REDACTED`] for its value, unless an exclamation mark stands
@@ -70,8 +74,8 @@ impl Headers {
                 }
             }
         }
-        if headers.request.len().max(headers.response.len()) > MAX_HEADERS {
-            return Err(Rejected::expected(format!("at most {MAX_HEADERS} header fields")));
+        if headers.request.len().max(headers.response.len()) > Self::MOST {
+            return Err(Rejected::expected(format!("at most {} header fields", Self::MOST)));
         }
         Ok(headers)
     }
@@ -111,12 +115,12 @@ impl Header {
         }
         let name = name.to_ascii_lowercase();
         let is_redacted = !is_forced && SECRETS.iter().any(|secret| name.contains(secret));
-        Ok(Self { name, is_redacted })
+        Ok(Self { name: name.into(), is_redacted })
     }
 
     /// Its name in lower case, as in `http.request.header.NAME`.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub const fn name(&self) -> &Arc<str> {
         &self.name
     }
 
@@ -224,7 +228,7 @@ mod tests {
             let rejected = Headers::parse(list).unwrap_err();
             assert_eq!((rejected.expected, rejected.nearest.as_deref()), (expected, nearest), "{list}");
         }
-        let many: String = (0..=MAX_HEADERS).map(|number| format!("x-{number},")).collect();
+        let many: String = (0..=Headers::MOST).map(|number| format!("x-{number},")).collect();
         assert_eq!(Headers::parse(&many).unwrap_err().expected, "at most 128 header fields");
     }
 

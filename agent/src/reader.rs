@@ -330,12 +330,12 @@ impl Reader {
     /// Asks connection tracking, and takes what it has answered.
     fn resolve(&mut self) {
         let Some(resolver) = &self.resolver else { return };
-        for (cookie, local, peer) in self.pipeline.sinks.untranslated.drain(..) {
+        for question in self.pipeline.sinks.untranslated.drain(..) {
             // One that is refused goes by the address that it has, once its patience is over.
-            let _ = resolver.ask(cookie, local, peer);
+            let _ = resolver.ask(question);
         }
-        for (cookie, behind) in resolver.answers() {
-            self.pipeline.table.translated(cookie, behind);
+        for (question, behind) in resolver.answers() {
+            self.pipeline.table.translated(question.cookie, question.local, question.peer, behind);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     decode::address,
     exchange::{Exchange, Role},
     export::{print::Printer, target::Target},
-    flow::{Link, Owner},
+    flow::{Link, Owner, Untranslated},
     identity::{Identities, Identity, ServiceId, Who, names::Names, owners::Owners},
     net::{self, Ends, Peer, TcpKey},
     pipeline::{HintChange, Lines, Options},
@@ -53,6 +53,15 @@ fn role(link: &Link<'_>) -> Option<Role> {
     let (local, peer) = (link.local?, link.peer?);
     let of_ports = if local.port() <= peer.port() { Role::Server } else { Role::Client };
     Some(link.role.unwrap_or(of_ports))
+}
+
+/// The peer's address, or that of the client which is known to stand behind it. A server's stays: whoever is behind a
+/// service's address, that is who was asked.
+fn begun_by(role: Role, link: &Link<'_>, peer: SocketAddr) -> SocketAddr {
+    match role {
+        Role::Client => peer,
+        Role::Server => link.behind().unwrap_or(peer),
+    }
 }
 
 /// The server's port; 0: the addresses are not known.
@@ -101,7 +110,7 @@ pub struct Sinks {
     pub translates: bool,
     /// Connections of which it is to be asked whom the peer's address stands for: cookie, local and peer address; the owner takes
     /// them.
-    pub untranslated: Vec<(u64, SocketAddr, SocketAddr)>,
+    pub untranslated: Vec<Untranslated>,
     /// What waits until it is known whose it is.
     waiting: Waiting,
     printer: Option<Printer>,
@@ -272,9 +281,9 @@ impl Sinks {
     /// Both ends of a connection, if its addresses are known.
     fn ends(&mut self, link: &Link<'_>) -> Option<Ends> {
         let (local, peer) = (link.local?, link.peer?);
-        let service = self.identify(link.owner).service;
-        let other = self.other_end(link.other_end(), peer);
         let role = role(link)?;
+        let service = self.identify(link.owner).service;
+        let other = self.other_end(link.other_end(), begun_by(role, link, peer));
         let this = Peer::Service(service);
         Some(match role {
             Role::Client => {
@@ -308,7 +317,7 @@ impl Sinks {
         if !is_known {
             let Some(peer) = link.peer else { return };
             let owner = link.other_end();
-            let other = self.other_end(owner, peer);
+            let other = self.other_end(owner, begun_by(exchange.role, link, peer));
             let (client, server) = match exchange.role {
                 Role::Client => (Peer::Service(service), other),
                 Role::Server => (other, Peer::Service(service)),

@@ -128,6 +128,15 @@ impl<'a> Link<'a> {
             Other::Known(owner) => owner,
         }
     }
+
+    /// Whom the peer's address stands for, if it is known to stand for another.
+    #[must_use]
+    pub fn behind(&self) -> Option<SocketAddr> {
+        match self.other {
+            Other::Pairs(pairs) => pairs.behind(self.local?, self.peer?),
+            Other::Known(_) => None,
+        }
+    }
 }
 
 /// Who reads what the table delivers.

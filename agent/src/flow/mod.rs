@@ -12,7 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Flow, Progress, Tags, Translation, Verdict};
+pub use connection::{Flow, Progress, Tags, Translation, Untranslated, Verdict};
 pub use delivery::{Delivery, Kept, Link};
 pub use ending::{CLOSE_REASONS, CONNECT_FAILURES, CloseReason, ConnectFailure};
 pub use pairs::{Owner, Pairs};

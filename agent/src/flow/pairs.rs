@@ -78,11 +78,21 @@ impl Pairs {
     /// The peer's address of a socket stands for another, which is the one that the other end has.
     pub fn translated(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, behind: SocketAddr) {
         let Some(place) = self.places.get_mut(&(local, peer)) else { return };
-        if place.cookie == cookie && place.translated.is_none() && behind != peer {
-            place.translated = Some(Box::new(behind));
-            let owner = place.owner;
-            self.opened(local, behind, cookie, owner);
+        if place.cookie != cookie || place.translated.is_some() || behind == peer {
+            return;
         }
+        place.translated = Some(Box::new(behind));
+        let (owner, gone) = (place.owner, place.gone);
+        self.opened(local, behind, cookie, owner);
+        if let Some(since) = gone {
+            self.closed(local, behind, since);
+        }
+    }
+
+    /// Whom the peer's address of a socket stands for, if it is known to stand for another.
+    #[must_use]
+    pub fn behind(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketAddr> {
+        self.places.get(&(local, peer))?.translated.as_deref().copied()
     }
 
     /// A socket is gone.
@@ -101,8 +111,7 @@ impl Pairs {
     /// Who is at the other end of a socket with these addresses, if that is this host, and one socket only.
     #[must_use]
     pub fn other_end(&self, local: SocketAddr, peer: SocketAddr) -> Option<Owner> {
-        let behind = self.places.get(&(local, peer)).and_then(|own| own.translated.as_deref().copied());
-        let place = self.places.get(&(behind.unwrap_or(peer), local))?;
+        let place = self.places.get(&(self.behind(local, peer).unwrap_or(peer), local))?;
         (place.sockets <= 1).then_some(place.owner)
     }
 
@@ -180,6 +189,26 @@ mod tests {
         assert_eq!(pairs.other_end(server, client), Some(CLIENT));
         pairs.closed(client, service, Nanos(10));
         pairs.closed(server, client, Nanos(10));
+        pairs.expire(Nanos(10).plus(LINGER));
+        assert!(pairs.is_empty());
+    }
+
+    #[test]
+    fn ends_that_both_have_a_translated_address_know_each_other() {
+        let (client, port_of_node, server, masquerade) =
+            (address(40_000), address(30_080), address(8080), address(5));
+        let mut pairs = Pairs::default();
+        pairs.opened(client, port_of_node, 1, CLIENT);
+        pairs.opened(server, masquerade, 2, SERVER);
+        pairs.translated(server, masquerade, 2, client);
+        assert_eq!(pairs.other_end(server, masquerade), None);
+        assert_eq!(pairs.behind(server, masquerade), Some(client));
+        // It is gone before that is known of it.
+        pairs.closed(client, port_of_node, Nanos(10));
+        pairs.translated(client, port_of_node, 1, server);
+        assert_eq!(pairs.other_end(server, masquerade), Some(CLIENT));
+        assert_eq!(pairs.other_end(client, port_of_node), Some(SERVER));
+        pairs.closed(server, masquerade, Nanos(10));
         pairs.expire(Nanos(10).plus(LINGER));
         assert!(pairs.is_empty());
     }

@@ -140,11 +140,12 @@ impl Table {
         self.pairs.owned(local, peer, cookie, flow.owner());
     }
 
-    /// The peer's address of a connection stands for another.
-    pub fn translated(&mut self, cookie: u64, behind: SocketAddr) {
-        let Some(flow) = self.flows.get_mut(&cookie) else { return };
-        flow.tags.translation = Translation::Known;
-        if let (Some(local), Some(peer)) = (flow.local, flow.peer) {
+    /// The peer's address of a connection, which may have ended by now, stands for another; `None`: for itself.
+    pub fn translated(&mut self, cookie: u64, local: SocketAddr, peer: SocketAddr, behind: Option<SocketAddr>) {
+        if let Some(flow) = self.flows.get_mut(&cookie) {
+            flow.tags.translation = Translation::Known;
+        }
+        if let Some(behind) = behind {
             self.pairs.translated(local, peer, cookie, behind);
         }
     }

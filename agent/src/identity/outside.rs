@@ -42,6 +42,15 @@ impl Identities {
         peer.is_some_and(|peer| peer.local.is_some())
     }
 
+    /// Whether a connection to this address, from that one, may have been begun by somebody else: it is to a pod here, and
+    /// from a node, or from nobody that is known.
+    #[must_use]
+    pub fn may_be_masquerade(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        let Some(cluster) = &self.cluster else { return false };
+        let is_nobody = remote::peer(cluster, peer).is_none_or(|peer| peer.pod.is_none() && peer.node.is_some());
+        is_nobody && self.is_pod_here(local)
+    }
+
     /// Takes what Kubernetes says.
     pub fn take_change(&mut self, change: Change, now: Nanos) {
         let Some(cluster) = &mut self.cluster else { return };

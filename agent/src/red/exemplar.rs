@@ -14,3 +14,10 @@ pub struct Exemplar {
     /// When, in nanoseconds since the epoch.
     pub at: u64,
 }
+
+/// The later of two, the second if they are of one moment. Exchanges come in no order of time, and Prometheus takes no
+/// exemplar that is older than the last of the same series.
+#[must_use]
+pub fn later(first: Option<Exemplar>, second: Option<Exemplar>) -> Option<Exemplar> {
+    [first, second].into_iter().flatten().max_by_key(|exemplar| exemplar.at)
+}

@@ -1,7 +1,7 @@
 //! A series of the request metrics: its labels, made of small copies, and its histograms.
 
 use super::{
-    exemplar::Exemplar,
+    exemplar::{self, Exemplar},
     exponential::Exponential,
     histogram::{BODY_SIZE, DURATION, Histogram, Merge, PART},
     servers::ServerId,
@@ -83,7 +83,7 @@ impl Stats {
             if let Some(exemplar) = exemplar
                 && let Some(place) = self.exemplars.get_or_insert_default().get_mut(bucket)
             {
-                *place = Some(exemplar);
+                *place = exemplar::later(*place, Some(exemplar));
             }
         }
         if let Some(bytes) = exchange.request_body {
@@ -105,7 +105,7 @@ impl Stats {
 }
 
 impl Merge for Stats {
-    /// An exemplar gives way to one of `other`.
+    /// Of two exemplars, the later one stays.
     fn merge(&mut self, other: &Self) {
         self.duration.merge(&other.duration);
         self.exponential.merge(&other.exponential);
@@ -113,7 +113,7 @@ impl Merge for Stats {
         self.response_body.merge(&other.response_body);
         if let Some(theirs) = &other.exemplars {
             let own = self.exemplars.get_or_insert_default();
-            own.iter_mut().zip(theirs.iter()).for_each(|(own, theirs)| *own = theirs.or(*own));
+            own.iter_mut().zip(theirs.iter()).for_each(|(own, theirs)| *own = exemplar::later(*own, *theirs));
         }
         if let Some(theirs) = &other.parts {
             let own = self.parts.get_or_insert_default();

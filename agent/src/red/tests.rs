@@ -165,6 +165,7 @@ fn a_sampled_trace_is_kept_with_the_bucket_it_fell_into() {
     assert!(snapshot(&registry).series[0].value.exemplars().is_empty());
     registry.record(&exchange(), ServiceId(1), None, Some(exemplar(1)));
     registry.record(&exchange(), ServiceId(1), None, Some(exemplar(2)));
+    registry.record(&exchange(), ServiceId(1), None, Some(exemplar(1)));
     let snapshot = snapshot(&registry);
     let stats = &snapshot.series[0].value;
     let kept: Vec<_> =

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     exchange::{Exchange, Outcome, Role, StreamEnd},
-    flow::{CloseReason, ConnectFailure, Delivery, Link, Owner, Pairs, Progress, Translation},
+    flow::{CloseReason, ConnectFailure, Delivery, Link, Owner, Pairs, Progress, Translation, Untranslated},
     identity::ServiceId,
     net::{EdgeChange, Ends},
     pipeline::HintChange,
@@ -81,24 +81,32 @@ impl Sinks {
         }
     }
 
-    /// Whether it may soon be known whom an address of the cluster stands for: who asks for the server behind a service, and
-    /// the pod of this host that has asked, by its own end.
+    /// Whether it may soon be known whom an address of the cluster stands for: the server behind a service, the client behind
+    /// a node, and a pod of this host, by its own end.
     fn awaits_translation(&mut self, link: &mut Link<'_>) -> bool {
         let (Some(role), Some(local), Some(peer)) = (role(link), link.local, link.peer) else { return false };
         if !self.translates || self.now.since(link.opened) >= TRANSLATION_PATIENCE {
             return false;
         }
-        match (role, link.tags.translation) {
-            (_, Translation::Known) => false,
-            (_, Translation::Asked) => true,
-            (Role::Server, Translation::Unasked) => self.identities.is_pod_here(peer),
-            (Role::Client, Translation::Unasked) => {
-                let is_virtual = self.identities.is_of_service(peer);
-                link.tags.translation = if is_virtual { Translation::Asked } else { Translation::Known };
-                if is_virtual {
-                    self.untranslated.push((link.cookie, local, peer));
+        match link.tags.translation {
+            Translation::Asked => true,
+            // Of the other end of it that is not known yet.
+            Translation::Known => link.behind().is_some_and(|behind| self.identities.is_pod_here(behind)),
+            Translation::Unasked => {
+                let stands_for_another = match role {
+                    Role::Client => self.identities.is_of_service(peer),
+                    Role::Server => self.identities.may_be_masquerade(local, peer),
+                };
+                if stands_for_another {
+                    link.tags.translation = Translation::Asked;
+                    self.untranslated.push(Untranslated { cookie: link.cookie, role, local, peer });
+                    return true;
                 }
-                is_virtual
+                let waits = role == Role::Server && self.identities.is_pod_here(peer);
+                if !waits {
+                    link.tags.translation = Translation::Known;
+                }
+                waits
             }
         }
     }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     decode::address,
-    exchange::Exchange,
+    exchange::{self, Exchange},
     protocol::{Appetite, Class, Direction, End, Output, Parser},
     time::Nanos,
 };
@@ -136,6 +136,19 @@ pub enum Translation {
     Asked,
     /// It stands for itself, or the one it stands for is known.
     Known,
+}
+
+/// A connection whose peer's address may stand for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untranslated {
+    /// The socket's cookie.
+    pub cookie: u64,
+    /// Which end it is: a client's peer may stand for the server behind it, a server's for the client.
+    pub role: exchange::Role,
+    /// The socket's own address.
+    pub local: SocketAddr,
+    /// Its peer's.
+    pub peer: SocketAddr,
 }
 
 /// What the books say of segments.

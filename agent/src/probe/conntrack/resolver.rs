@@ -14,35 +14,19 @@ use std::{
 };
 
 use super::{Conntrack, Error};
-use crate::{identity::host::monotonic_now, time::Nanos};
+use crate::{exchange::Role, flow::Untranslated, identity::host::monotonic_now, time::Nanos};
 
 /// After how long a connection that was not tracked is asked for again, once. One that is asked for when it is
 /// established is tracked at the first attempt; one that has just been begun is as soon as its first packet has passed.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// A socket and the address at its other end that was translated.
-type Answer = (u64, SocketAddr);
+/// What was asked, and whom the peer's address stands for; `None`: for itself, as far as can be told.
+pub type Answer = (Untranslated, Option<SocketAddr>);
 
-#[derive(Clone, Copy, Debug)]
-struct Question {
-    cookie: u64,
-    client: SocketAddr,
-    server: SocketAddr,
-    wanted: Wanted,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Wanted {
-    Backend,
-    Origin,
-}
-
-impl Question {
-    fn ask(&self, conntrack: &mut Conntrack) -> Result<Option<SocketAddr>, Error> {
-        match self.wanted {
-            Wanted::Backend => conntrack.backend(self.client, self.server),
-            Wanted::Origin => conntrack.origin(self.client, self.server),
-        }
+fn ask(conntrack: &mut Conntrack, question: &Untranslated) -> Result<Option<SocketAddr>, Error> {
+    match question.role {
+        Role::Client => conntrack.backend(question.local, question.peer),
+        Role::Server => conntrack.origin(question.peer, question.local),
     }
 }
 
@@ -84,13 +68,13 @@ fn count(counter: &AtomicU64) {
 /// other.
 #[derive(Debug)]
 pub struct Resolver {
-    questions: SyncSender<Question>,
+    questions: SyncSender<Untranslated>,
     answers: Receiver<Answer>,
     counters: Arc<Counters>,
 }
 
 impl Resolver {
-    /// Questions, second attempts and answers that wait at most, of each.
+    /// Untranslateds, second attempts and answers that wait at most, of each.
     pub const LIMIT: usize = 1024;
 
     /// Starts the thread.
@@ -98,13 +82,13 @@ impl Resolver {
     /// # Errors
     /// When there is none to be had.
     pub fn start(mut conntrack: Conntrack) -> io::Result<Self> {
-        Self::start_with(Self::LIMIT, RETRY, move |question| question.ask(&mut conntrack))
+        Self::start_with(Self::LIMIT, RETRY, move |question| ask(&mut conntrack, question))
     }
 
     fn start_with(
         limit: usize,
         retry: Duration,
-        look_up: impl FnMut(&Question) -> Result<Option<SocketAddr>, Error> + Send + 'static,
+        look_up: impl FnMut(&Untranslated) -> Result<Option<SocketAddr>, Error> + Send + 'static,
     ) -> io::Result<Self> {
         let (questions, asked) = sync_channel(limit);
         let (answer, answers) = sync_channel(limit);
@@ -122,28 +106,17 @@ impl Resolver {
         Ok(Self { questions, answers, counters })
     }
 
-    /// Asks for the [`backend`](Conntrack::backend) of a client's connection, which should be established. False: too
-    /// many questions wait, and this one will not be answered.
+    /// Asks of a connection, which should be established. False: too many questions wait, and this one will not be
+    /// answered.
     #[must_use]
-    pub fn ask(&self, cookie: u64, client: SocketAddr, server: SocketAddr) -> bool {
-        self.put(Question { cookie, client, server, wanted: Wanted::Backend })
-    }
-
-    /// Asks for the [`origin`](Conntrack::origin) of a server's connection, likewise.
-    #[must_use]
-    pub fn ask_origin(&self, cookie: u64, client: SocketAddr, server: SocketAddr) -> bool {
-        self.put(Question { cookie, client, server, wanted: Wanted::Origin })
-    }
-
-    fn put(&self, question: Question) -> bool {
+    pub fn ask(&self, question: Untranslated) -> bool {
         let taken = self.questions.try_send(question).is_ok();
         count(if taken { &self.counters.taken } else { &self.counters.refused });
         taken
     }
 
-    /// What has been found out since the last call, by socket cookie. Of a connection that is not translated or not
-    /// tracked nothing is told.
-    pub fn answers(&self) -> impl Iterator<Item = (u64, SocketAddr)> {
+    /// What has been found out since the last call.
+    pub fn answers(&self) -> impl Iterator<Item = Answer> {
         self.answers.try_iter()
     }
 
@@ -166,24 +139,24 @@ impl Resolver {
 
 /// The thread's side.
 struct Worker<F> {
-    questions: Receiver<Question>,
+    questions: Receiver<Untranslated>,
     answers: SyncSender<Answer>,
     counters: Arc<Counters>,
     /// What was not tracked, and when to ask again; in the order of time.
-    again: VecDeque<(Nanos, Question)>,
+    again: VecDeque<(Nanos, Untranslated)>,
     limit: usize,
     retry: Duration,
     look_up: F,
 }
 
-impl<F: FnMut(&Question) -> Result<Option<SocketAddr>, Error>> Worker<F> {
+impl<F: FnMut(&Untranslated) -> Result<Option<SocketAddr>, Error>> Worker<F> {
     /// Until nobody asks any more.
     fn run(mut self) {
         loop {
             let now = monotonic_now();
             if let Some((_, question)) = self.again.pop_front_if(|(due, _)| *due <= now) {
                 if self.is_untracked(&question) {
-                    count(&self.counters.untracked);
+                    self.tell(&question, None, &Arc::clone(&self.counters).untracked);
                 }
                 continue;
             }
@@ -201,24 +174,28 @@ impl<F: FnMut(&Question) -> Result<Option<SocketAddr>, Error>> Worker<F> {
     }
 
     /// Looks a connection up, and tells what there is to tell of it.
-    fn is_untracked(&mut self, question: &Question) -> bool {
+    fn is_untracked(&mut self, question: &Untranslated) -> bool {
+        let counters = Arc::clone(&self.counters);
         match (self.look_up)(question) {
-            Ok(Some(address)) => match self.answers.try_send((question.cookie, address)) {
-                Ok(()) => count(&self.counters.answered),
-                Err(_) => count(&self.counters.dropped),
-            },
-            Ok(None) => count(&self.counters.direct),
+            Ok(Some(address)) => self.tell(question, Some(address), &counters.answered),
+            Ok(None) => self.tell(question, None, &counters.direct),
             Err(Error::NotFound) => return true,
             Err(error) => {
-                if self.counters.failed.fetch_add(1, Ordering::Relaxed) == 0 {
+                if counters.failed.load(Ordering::Relaxed) == 0 {
                     tracing::warn!(%error, "not all virtual addresses can be told from real ones");
                 }
+                self.tell(question, None, &counters.failed);
             }
         }
         false
     }
 
-    fn ask_again(&mut self, question: Question) {
+    fn tell(&self, question: &Untranslated, behind: Option<SocketAddr>, counter: &AtomicU64) {
+        let told = self.answers.try_send((*question, behind)).is_ok();
+        count(if told { counter } else { &self.counters.dropped });
+    }
+
+    fn ask_again(&mut self, question: Untranslated) {
         if self.again.len() < self.limit {
             self.again.push_back((monotonic_now().plus(self.retry), question));
         } else {
@@ -235,6 +212,10 @@ mod tests {
 
     fn address(port: u16) -> SocketAddr {
         ([10, 0, 0, 1], port).into()
+    }
+
+    fn question(cookie: u64, role: Role, port: u16) -> Untranslated {
+        Untranslated { cookie, role, local: address(40_000), peer: address(port) }
     }
 
     /// Waits until the figures are as expected.
@@ -261,9 +242,9 @@ mod tests {
         let resolver = Resolver::start_with(16, RETRY, move |question| {
             let attempt = attempts.entry(question.cookie).or_insert(0);
             *attempt += 1;
-            match (question.server.port(), *attempt, question.wanted) {
-                (1, _, Wanted::Backend) => Ok(Some(address(8080))),
-                (1, _, Wanted::Origin) => Ok(Some(address(9090))),
+            match (question.peer.port(), *attempt, question.role) {
+                (1, _, Role::Client) => Ok(Some(address(8080))),
+                (1, _, Role::Server) => Ok(Some(address(9090))),
                 (2, _, _) => Ok(None),
                 (3, 2, _) => Ok(Some(address(8081))),
                 (3 | 4, _, _) => Err(Error::NotFound),
@@ -271,15 +252,19 @@ mod tests {
             }
         })?;
         for (cookie, port) in [(10, 1), (20, 2), (30, 3), (40, 4), (50, 5)] {
-            assert!(resolver.ask(cookie, address(40_000), address(port)));
+            assert!(resolver.ask(question(cookie, Role::Client, port)));
         }
-        assert!(resolver.ask_origin(60, address(40_000), address(1)));
+        assert!(resolver.ask(question(60, Role::Server, 1)));
         let figures = wait_for(&resolver, |figures| settled(figures) == 6);
         let expected =
             Figures { taken: 6, refused: 0, answered: 3, direct: 1, untracked: 1, failed: 1, dropped: 0 };
         assert_eq!(figures, expected);
-        let answers: BTreeMap<_, _> = resolver.answers().collect();
-        assert_eq!(answers, [(10, address(8080)), (30, address(8081)), (60, address(9090))].into());
+        let answers: BTreeMap<_, _> = resolver
+            .answers()
+            .map(|(question, behind)| (question.cookie, behind.map(|behind| behind.port())))
+            .collect();
+        let expected = [(10, Some(8080)), (20, None), (30, Some(8081)), (40, None), (50, None), (60, Some(9090))];
+        assert_eq!(answers, expected.into());
         assert_eq!(resolver.answers().count(), 0);
         Ok(())
     }
@@ -291,7 +276,7 @@ mod tests {
             tell.send(monotonic_now()).expect("the test's end");
             Err(Error::NotFound)
         })?;
-        assert!(resolver.ask(1, address(1), address(2)));
+        assert!(resolver.ask(question(1, Role::Client, 2)));
         let attempts: Vec<_> = told.iter().take(2).collect();
         assert!(attempts[1].since(attempts[0]) >= RETRY);
         Ok(())
@@ -303,7 +288,7 @@ mod tests {
         let resolver = Resolver::start_with(2, RETRY, move |_| gone.recv().expect("the test's word"))?;
         // One is being looked up, and two wait.
         let figures = wait_for(&resolver, |figures| {
-            let taken = resolver.ask(figures.taken, address(1), address(2));
+            let taken = resolver.ask(question(figures.taken, Role::Client, 2));
             !taken && figures.taken == 3
         });
         assert!(figures.refused >= 1);
@@ -312,8 +297,8 @@ mod tests {
         }
         let figures = wait_for(&resolver, |figures| settled(figures) == 3);
         assert_eq!((figures.answered, figures.dropped), (2, 1));
-        let answers: Vec<_> = resolver.answers().collect();
-        assert_eq!(answers, [(0, address(3)), (1, address(3))]);
+        let answers: Vec<_> = resolver.answers().map(|(question, behind)| (question.cookie, behind)).collect();
+        assert_eq!(answers, [(0, Some(address(3))), (1, Some(address(3)))]);
         Ok(())
     }
 
@@ -321,7 +306,7 @@ mod tests {
     fn what_cannot_wait_for_its_second_attempt_is_dropped() -> io::Result<()> {
         let resolver = Resolver::start_with(2, Duration::from_secs(3600), |_| Err(Error::NotFound))?;
         for cookie in 0..3 {
-            wait_for(&resolver, |_| resolver.ask(cookie, address(1), address(2)));
+            wait_for(&resolver, |_| resolver.ask(question(cookie, Role::Client, 2)));
         }
         let figures = wait_for(&resolver, |figures| settled(figures) == 1);
         assert_eq!((figures.taken, figures.dropped), (3, 1));
@@ -336,7 +321,7 @@ mod tests {
             let _ = &alive;
             Err(Error::NotFound)
         })?;
-        assert!(resolver.ask(1, address(1), address(2)));
+        assert!(resolver.ask(question(1, Role::Client, 2)));
         drop(resolver);
         assert!(ended.recv().is_err());
         Ok(())

@@ -15,6 +15,7 @@ use rustix::{
 };
 
 use super::*;
+use crate::{exchange::Role, flow::Untranslated};
 
 /// Of each family, one virtual address leads to a backend, and one to a backend that sees the client masqueraded.
 const NETWORK: &str = r"
@@ -185,16 +186,17 @@ fn the_thread_answers_from_the_namespace_it_was_started_in() -> io::Result<()> {
         Ok::<_, io::Error>((resolver, connect_to("10.96.0.11:80", &TcpListener::bind("10.244.0.3:8080")?)?))
     });
     let (resolver, (client, server)) = started?;
-    assert!(resolver.ask(1, client.local_addr()?, client.peer_addr()?));
-    assert!(resolver.ask_origin(2, server.peer_addr()?, server.local_addr()?));
+    for (cookie, role, end) in [(1, Role::Client, &client), (2, Role::Server, &server)] {
+        assert!(resolver.ask(Untranslated { cookie, role, local: end.local_addr()?, peer: end.peer_addr()? }));
+    }
     let deadline = monotonic_now().plus(Duration::from_secs(10));
     let mut answers = Vec::new();
     while answers.len() < 2 {
-        answers.extend(resolver.answers());
+        answers.extend(resolver.answers().map(|(question, behind)| (question.cookie, behind)));
         assert!(monotonic_now() < deadline, "{answers:?} {:?}", resolver.figures());
         thread::yield_now();
     }
-    assert_eq!(answers, [(1, server.local_addr()?), (2, client.local_addr()?)]);
+    assert_eq!(answers, [(1, Some(server.local_addr()?)), (2, Some(client.local_addr()?))]);
     Ok(())
 }
 

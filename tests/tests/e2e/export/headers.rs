@@ -35,6 +35,8 @@ fn header_fields_are_told_by_name_and_hidden_where_they_are_secrets() {
     let mut caller = Caller::connect(server.address());
     assert_eq!(caller.get("/small?case=0", &FIELDS), 200);
     assert_eq!(caller.get("/small?case=1", &[]), 200);
+    // The last exchange of an open connection waits for its acknowledgement.
+    drop(caller);
     agent.fence();
     let exchanges = agent.exchanges(server.port());
     assert_eq!(exchanges.len(), 4, "{exchanges:?}");

@@ -171,7 +171,7 @@ fn a_sampled_trace_is_kept_with_the_bucket_it_fell_into() {
     let kept: Vec<_> =
         (0..).zip(stats.exemplars()).filter_map(|(bucket, kept)| Some((bucket, (*kept)?))).collect();
     assert_eq!(kept, [(1, exemplar(2))], "6 ms lie between 5 and 10");
-    assert_eq!((stats.duration.count, stats.exponential.buckets()), (3, &[3][..]));
+    assert_eq!((stats.duration.count, stats.exponential.buckets()), (4, &[4][..]));
 }
 
 #[test]

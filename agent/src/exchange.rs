@@ -1,6 +1,6 @@
 //! The finished request: what a protocol makes of two streams, and all that metrics, spans and printers read.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{time::Nanos, trace::context::Carried};
 
@@ -251,6 +251,19 @@ pub enum ErrorType {
     ClientAbort,
     /// No answer in time.
     Timeout,
+}
+
+impl fmt::Display for ErrorType {
+    /// The value of `error.type`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(code) => write!(formatter, "{code}"),
+            Self::ConnectionReset => formatter.write_str("connection_reset"),
+            Self::ConnectionClosed => formatter.write_str("connection_closed"),
+            Self::ClientAbort => formatter.write_str("client_abort"),
+            Self::Timeout => formatter.write_str("timeout"),
+        }
+    }
 }
 
 impl Outcome {

@@ -6,10 +6,6 @@
 //! compatibility"), which a test below applies to each. Names of `traces_*`, and their labels, are those of Grafana Tempo's
 //! metrics generator, which Grafana reads.
 
-use std::fmt;
-
-use crate::exchange::ErrorType;
-
 /// An attribute of spans and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attribute {
@@ -481,19 +477,6 @@ impl Unit {
             Self::One => None,
             Self::Seconds => Some("seconds"),
             Self::Bytes => Some("bytes"),
-        }
-    }
-}
-
-impl fmt::Display for ErrorType {
-    /// The value of `error.type`.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(code) => write!(formatter, "{code}"),
-            Self::ConnectionReset => formatter.write_str("connection_reset"),
-            Self::ConnectionClosed => formatter.write_str("connection_closed"),
-            Self::ClientAbort => formatter.write_str("client_abort"),
-            Self::Timeout => formatter.write_str("timeout"),
         }
     }
 }

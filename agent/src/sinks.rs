@@ -119,6 +119,8 @@ pub struct Sinks {
     own_pid: u32,
     /// After which time series go of which nothing is told; zero: they never do.
     pub series_ttl: Duration,
+    /// Tables of series of which it was said that they overflow.
+    overflowing: Vec<&'static str>,
     /// When they last went.
     expired: Nanos,
     /// When the series of services that are no more last did.
@@ -152,6 +154,7 @@ impl Sinks {
             wall: options.wall,
             own_pid: options.own_pid,
             series_ttl: Duration::ZERO,
+            overflowing: Vec::new(),
             expired: Nanos(0),
             cleared: Nanos(0),
         }
@@ -172,6 +175,23 @@ impl Sinks {
         if now.since(self.cleared) >= CLEAR_EVERY {
             self.cleared = now;
             self.forget_gone(ago(GONE_SERIES));
+        }
+        self.say_what_overflows();
+    }
+
+    /// Says once of each table of series that its budget is spent.
+    fn say_what_overflows(&mut self) {
+        let requests = ("series", self.registry.overflowed());
+        let others = self.net.tables().into_iter().map(|table| (table.name, table.overflowed));
+        for (table, overflowed) in others.filter(|(name, _)| name.ends_with("_series")).chain([requests]) {
+            if overflowed > 0 && !self.overflowing.contains(&table) {
+                self.overflowing.push(table);
+                tracing::warn!(
+                    table,
+                    "the budget of series is spent, and what is new goes to overflow series; redtap cardinality tells what \
+                     the series are, --series-per-service and --series-total how many there may be"
+                );
+            }
         }
     }
 

@@ -35,13 +35,10 @@ fn wrk(server: &Server, seconds: u32) -> Wrk {
 }
 
 /// One run of our own load: exactly so many requests, which are all answered.
-fn load(server: &Server, requests: u64) -> u64 {
+fn load(server: &Server, requests: u64, path: &str) -> u64 {
     let mut load = Command::new(built("exact-load"));
-    load.arg(server.address().to_string()).args([
-        CONNECTIONS.to_string(),
-        requests.to_string(),
-        "/hello".to_owned(),
-    ]);
+    load.arg(server.address().to_string());
+    load.args([CONNECTIONS.to_string(), requests.to_string(), path.to_owned()]);
     output(&mut load).trim().parse().expect("a count")
 }
 
@@ -98,7 +95,7 @@ fn every_exchange_is_counted_at_saturation() {
     }
     // Our own load does not stop in the middle: exactly so many are asked and answered.
     let exact = wanted / 5;
-    assert_eq!(scraped_during(&agent, || load(&server, exact)), exact);
+    assert_eq!(scraped_during(&agent, || load(&server, exact, "/hello")), exact);
     // nginx counts what it has read; this question is one too.
     let asked = nginx_requests(&server) - before - 1;
 
@@ -136,6 +133,39 @@ fn every_exchange_is_counted_at_saturation() {
         let strange: Vec<_> = scrape.find(&name, &of_service).filter(|(has, _)| invented(has)).collect();
         assert!(strange.is_empty(), "a status that nobody sent: {strange:?}");
     }
+}
+
+#[test]
+fn a_million_distinct_paths_hosts_methods_and_user_agents_leave_memory_and_series_flat() {
+    const ROUND: u64 = 100_000;
+    const ROUNDS: u64 = 10;
+    /// What the allocator may want for itself.
+    const GROWTH: f64 = 4.0 * 1024.0 * 1024.0;
+    let Some(turn) = gate::privileged("a million distinct requests") else { return };
+    let server = nginx(&Place::Host);
+    let agent = Agent::start_silent(&turn.redtap, &[]);
+    let mut after = Vec::new();
+    for round in 1..=ROUNDS {
+        let path = format!("/any/{round}/*");
+        assert_eq!(scraped_during(&agent, || load(&server, ROUND, &path)), ROUND);
+        let told = wait::within(wait::PATIENCE, || told_of(&agent, round * ROUND));
+        let page = told.unwrap_or_else(|| panic!("not all of {round} rounds are told"));
+        let series = page.find("http_client_request_duration_seconds_count", &[]).count()
+            + page.find("http_server_request_duration_seconds_count", &[]).count();
+        after.push((series, page.sum("process_resident_memory_bytes", &[])));
+    }
+    println!("series and resident memory after each {ROUND} requests: {after:?}");
+    // All that there is room for came in the first tenth.
+    let ((series, resident), (last_series, last_resident)) = (after[0], after[after.len() - 1]);
+    assert!(last_series <= series + 10, "{after:?}");
+    assert!(last_resident - resident < GROWTH, "{after:?}");
+    let page = agent.scrape();
+    let overflow = [("service_name", "exact-load"), ("otel_metric_overflow", "true")];
+    assert!(
+        page.count("http_client_request_duration_seconds_count", &overflow) > 0,
+        "nothing overflowed: {after:?}"
+    );
+    assert_eq!(agent.log().matches("the budget of series is spent").count(), 1, "{}", agent.log());
 }
 
 #[test]

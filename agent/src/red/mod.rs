@@ -140,6 +140,12 @@ impl Registry {
         &self.exchanges
     }
 
+    /// Measurements that went to an overflow series.
+    #[must_use]
+    pub fn overflowed(&self) -> u64 {
+        self.requests.overflowed() + self.streams.table().overflowed()
+    }
+
     /// A copy of everything. `known` must give services that differ, or their series could not be told apart.
     #[must_use]
     pub fn snapshot(&self, known: impl Fn(ServiceId) -> Arc<Service>) -> Snapshot {
@@ -152,7 +158,7 @@ impl Registry {
             servers: self.servers.all().to_vec(),
             routes: Vec::new(),
             overflow_series: self.requests.overflow_entries(),
-            overflowed: self.requests.overflowed() + self.streams.table().overflowed(),
+            overflowed: self.overflowed(),
             series_limit: self.options.series_total,
             server_limit: self.options.server_addresses,
         }

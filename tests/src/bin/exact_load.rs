@@ -1,7 +1,8 @@
 //! `exact-load ADDRESS:PORT CONNECTIONS REQUESTS [PATH]`: keep-alive load with an exact ledger.
 //!
 //! Sends exactly REQUESTS requests over CONNECTIONS connections, one at a time on each, waits for every answer, and
-//! prints how many were answered with 200. It ends with a failure if one is not answered.
+//! prints how many were answered with 200. It ends with a failure if one is not answered. With a PATH that ends in `*`, each
+//! request has a path below it, a query, a method, a host and a user agent that no other has.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,12 +20,48 @@ fn main() -> anyhow::Result<()> {
     let connections: u64 = connections.parse().context("CONNECTIONS")?;
     let requests: u64 = requests.parse().context("REQUESTS")?;
     let path = rest.first().map_or("/", String::as_str);
-    let request = format!("GET {path} HTTP/1.1\r\nHost: load\r\n\r\n");
-    println!("{}", run(address, connections, requests, request.as_bytes())?);
+    println!("{}", run(address, connections, requests, &Requests::of(path))?);
     Ok(())
 }
 
-fn run(address: &str, connections: u64, requests: u64, request: &[u8]) -> anyhow::Result<u64> {
+/// What is asked.
+enum Requests {
+    Same(Vec<u8>),
+    /// Below this path.
+    Distinct(String),
+}
+
+impl Requests {
+    fn of(path: &str) -> Self {
+        match path.strip_suffix('*') {
+            Some(path) => Self::Distinct(path.to_owned()),
+            None => Self::Same(format!("GET {path} HTTP/1.1\r\nHost: load\r\n\r\n").into_bytes()),
+        }
+    }
+
+    /// The request of this number.
+    fn send(&self, number: u64, stream: &mut TcpStream) -> std::io::Result<()> {
+        match self {
+            Self::Same(request) => stream.write_all(request),
+            Self::Distinct(below) => {
+                // A bijection, so that none comes twice, whose values look like nothing (Fibonacci hashing).
+                let noise = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let word = |alphabet: &[u8; 16]| -> String {
+                    (0..16).map(|place| char::from(alphabet[(noise >> (place * 4)) as usize & 15])).collect()
+                };
+                let (method, name) = (word(b"ABCDEFGHIJKLMNOP"), word(b"bcdfghjklmnpqrst"));
+                let (first, second) = name.split_at(5 + number as usize % 7);
+                let request = format!(
+                    "{method} {below}{first}/{second}/{noise:x}?{name}={noise} HTTP/1.1\r\nHost: {name}.example\r\n\
+                     User-Agent: {name}/{number}\r\n\r\n"
+                );
+                stream.write_all(request.as_bytes())
+            }
+        }
+    }
+}
+
+fn run(address: &str, connections: u64, requests: u64, asked: &Requests) -> anyhow::Result<u64> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut streams = Vec::new();
     for number in 0..connections.min(requests) {
@@ -32,7 +69,7 @@ fn run(address: &str, connections: u64, requests: u64, request: &[u8]) -> anyhow
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         epoll::add(&poll, &stream, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
-        stream.write_all(request)?;
+        asked.send(number, &mut stream)?;
         streams.push(stream);
     }
     let (mut sent, mut answered) = (connections.min(requests), 0);
@@ -52,7 +89,7 @@ fn run(address: &str, connections: u64, requests: u64, request: &[u8]) -> anyhow
             read_answer(stream, &mut buffer)?;
             answered += 1;
             if sent < requests {
-                stream.write_all(request)?;
+                asked.send(sent, stream)?;
                 sent += 1;
             }
         }

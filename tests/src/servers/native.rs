@@ -8,7 +8,8 @@ use crate::gate::{free_port, tool};
 use crate::http;
 use crate::process::{Place, Service, output};
 
-/// nginx: sendfile, keep-alive without limit, no compression; `/hello` without a file, `/status` counting requests.
+/// nginx: sendfile, keep-alive without limit, no compression; `/hello` and all below `/any/`
+/// without a file, `/status` counting requests.
 ///
 /// # Panics
 /// When it does not start.
@@ -26,7 +27,8 @@ pub fn nginx(place: &Place) -> Server {
          http {{\naccess_log off;\n{temporary}sendfile on;\ngzip off;\nkeepalive_requests 1000000000;\n\
          keepalive_timeout 600s;\ndefault_type text/plain;\n\
          server {{\nlisten 127.0.0.1:{port} backlog=4096;\nroot {path};\n\
-         location = /hello {{ return 200 \"hello\\n\"; }}\nlocation = /status {{ stub_status; }}\n}}\n}}\n"
+         location = /hello {{ return 200 \"hello\\n\"; }}\nlocation = /status {{ stub_status; }}\n\
+         location ^~ /any/ {{ return 200 \"any\\n\"; }}\n}}\n}}\n"
     );
     let file = directory.path().join("nginx.conf");
     fs::write(&file, configuration).expect("a configuration file");

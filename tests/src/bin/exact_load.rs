@@ -4,6 +4,7 @@
 //! prints how many were answered with 200. It ends with a failure if one is not answered. With a PATH that ends in `*`, each
 //! request has a path below it, a query, a method, a host and a user agent that no other has.
 
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -27,14 +28,16 @@ fn main() -> anyhow::Result<()> {
 /// What is asked.
 enum Requests {
     Same(Vec<u8>),
-    /// Below this path.
-    Distinct(String),
+    /// Below this path, counted from a number of its own.
+    Distinct(String, u64),
 }
 
 impl Requests {
     fn of(path: &str) -> Self {
         match path.strip_suffix('*') {
-            Some(path) => Self::Distinct(path.to_owned()),
+            Some(path) => {
+                Self::Distinct(path.to_owned(), BuildHasherDefault::<DefaultHasher>::default().hash_one(path))
+            }
             None => Self::Same(format!("GET {path} HTTP/1.1\r\nHost: load\r\n\r\n").into_bytes()),
         }
     }
@@ -43,9 +46,9 @@ impl Requests {
     fn send(&self, number: u64, stream: &mut TcpStream) -> std::io::Result<()> {
         match self {
             Self::Same(request) => stream.write_all(request),
-            Self::Distinct(below) => {
+            Self::Distinct(below, start) => {
                 // A bijection, so that none comes twice, whose values look like nothing (Fibonacci hashing).
-                let noise = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let noise = start.wrapping_add(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 let word = |alphabet: &[u8; 16]| -> String {
                     (0..16).map(|place| char::from(alphabet[(noise >> (place * 4)) as usize & 15])).collect()
                 };

@@ -99,7 +99,11 @@ pub fn programs() -> Result<[(&'static str, PathBuf); 1]> {
     Ok([("REDTAP_CLUSTER", compiled()?)])
 }
 
-fn compiled() -> Result<PathBuf> {
+/// Installs the packages that a cluster is made of.
+///
+/// # Errors
+/// When one cannot be installed.
+pub fn setup() -> Result<()> {
     let there = |file: &str| if file.starts_with('/') { Path::new(file).exists() } else { find(file).is_some() };
     let missing: Vec<&str> =
         PACKAGES.iter().filter(|(file, _)| !there(file)).map(|(_, package)| *package).collect();
@@ -107,6 +111,11 @@ fn compiled() -> Result<PathBuf> {
         ensure!(apt::there(), "missing: {} (Debian's names): parts of a Kubernetes node", missing.join(" "));
         apt::install(&missing, "parts of a Kubernetes node")?;
     }
+    Ok(())
+}
+
+fn compiled() -> Result<PathBuf> {
+    setup()?;
     let program = workspace::scratch("cluster")?.join("cluster");
     if !program.is_file() {
         say("compiling Kubernetes, 10 to 16 minutes on two cores the first time (go build)");

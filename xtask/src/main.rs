@@ -33,7 +33,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Install what building the kernel side needs, telling what and why first.
-    Setup,
+    Setup {
+        /// And all that the tests run.
+        #[arg(long)]
+        tests: bool,
+    },
     /// Build the kernel side and the agent: target/release/redtap.
     Build {
         /// Without optimization: target/debug/redtap.
@@ -89,7 +93,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
-        Verb::Setup => setup::verb(),
+        Verb::Setup { tests } => setup::verb(tests),
         Verb::Build { debug: false } => build::release().map(drop),
         Verb::Build { debug: true } => build::debug().map(drop),
         Verb::Run { args } => run::run(args),

@@ -2,16 +2,20 @@
 
 use anyhow::Result;
 
-use crate::apt;
 use crate::process::{command, find, run, say, succeeds};
 use crate::toolchain::{Compiler, Core, install_linker};
+use crate::{apt, cluster};
 
-/// [`setup`], told when there was nothing to do.
+/// [`setup`], told when there was nothing to do; with what the tests run, if so wanted.
 ///
 /// # Errors
 /// When something cannot be installed.
-pub fn verb() -> Result<()> {
+pub fn verb(tests: bool) -> Result<()> {
     let compiler = setup()?;
+    if tests {
+        setup_tests()?;
+        cluster::setup()?;
+    }
     say(&format!("ready: bpf-linker, and {} to compile the kernel side", compiler.toolchain));
     Ok(())
 }

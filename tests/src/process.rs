@@ -167,3 +167,15 @@ pub fn scratch() -> tempfile::TempDir {
     std::fs::set_permissions(directory.path(), open).expect("permissions of an own directory");
     directory
 }
+
+/// Bytes of a process's memory that are its own, without what it has mapped of files (proc_pid_status(5), `RssAnon`).
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn own_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+    kibibytes * 1024
+}

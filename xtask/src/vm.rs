@@ -1,6 +1,7 @@
 //! `vm`: the end-to-end stories on Debian's stock kernels, in virtual machines that need nothing of the host but QEMU.
 
 mod archive;
+mod cost;
 mod guest;
 mod kernels;
 mod machine;
@@ -34,6 +35,9 @@ const PROGRAMS: [(&str, &str); 5] = [
     ("zstd", "zstd"),
 ];
 
+/// The kernel on which the cost is measured.
+const COST_LINE: &str = "6.12";
+
 /// How long one test may take in a machine, in seconds.
 const TEST_SECONDS: u32 = 300;
 
@@ -44,13 +48,16 @@ const STORY_MACHINE: Machine =
 /// What to boot, and what to do there.
 #[derive(Args)]
 pub struct Options {
-    /// Kernels, each the newest of its line in Debian, such as 6.1; newest is the newest of all.
-    #[arg(default_values_t = kernels::LINES.map(str::to_owned))]
+    /// Kernels, each the newest of its line in Debian, such as 6.1; newest is the newest of all. Without any: 5.10, 6.1, 6.12,
+    /// 6.18 and newest; of the cost, 6.12.
     kernels: Vec<String>,
+    /// Instead of the stories, measure what being watched costs, in instructions.
+    #[arg(long)]
+    cost: bool,
     /// Tell only the stories whose name, or one of whose tests' names, contains this.
     #[arg(long)]
     filter: Option<String>,
-    /// Write what was found into docs/kernels.md and tests/vm/, where it is compared with from then on.
+    /// Write what was found into docs/kernels.md and tests/vm/, with which it is compared from then on.
     #[arg(long)]
     record: bool,
 }
@@ -73,7 +80,16 @@ pub fn vm(options: &Options) -> Result<()> {
         Some(redtap) => PathBuf::from(redtap),
         None => build::release()?,
     };
-    let kernels = kernels::kernels(&options.kernels)?;
+    let lines: &[&str] = if options.cost { &[COST_LINE] } else { &kernels::LINES };
+    let lines = match options.kernels.as_slice() {
+        [] => lines.iter().map(|line| (*line).to_owned()).collect(),
+        chosen => chosen.to_vec(),
+    };
+    let kernels = kernels::kernels(&lines)?;
+    if options.cost {
+        build_programs()?;
+        return kernels.iter().try_for_each(|kernel| cost::cost(kernel, &redtap, options.record));
+    }
     let guest = story_guest(&redtap, options.filter.as_deref())?;
     let mut outcomes = Vec::new();
     for kernel in &kernels {
@@ -131,6 +147,12 @@ fn story_guest(redtap: &Path, filter: Option<&str>) -> Result<Guest> {
         }
     }
     Ok(guest)
+}
+
+/// Builds the tests' own servers and clients.
+fn build_programs() -> Result<()> {
+    let mut cargo = command("cargo");
+    run(cargo.current_dir(workspace::root()).args(["build", "--quiet", "--package", "redtap-tests", "--bins"]))
 }
 
 /// Builds the end-to-end tests and what they run, and tells where they are.

@@ -37,6 +37,8 @@ pub struct Guest {
     pub files: Vec<(PathBuf, PathBuf)>,
     /// Directories of the host, to be at their own places.
     pub directories: Vec<PathBuf>,
+    /// Texts, and their places.
+    pub texts: Vec<(&'static str, &'static str)>,
     /// A program of the shell, in the words of `init.sh`.
     pub steps: String,
 }
@@ -80,6 +82,9 @@ impl Guest {
         }
         for (path, place) in &self.files {
             root.host_file_as(path, place)?;
+        }
+        for (place, text) in &self.texts {
+            root.file(place, 0o644, text.as_bytes().to_vec());
         }
         for path in &self.directories {
             root.host_directory(path, &|_| true)?;

@@ -17,8 +17,7 @@ use crate::process::say;
 use crate::workspace;
 
 /// One processor, for which client, server and agent compete.
-const MACHINE: Machine =
-    Machine { processors: 1, memory: 1024, counts: true, deadline: Duration::from_secs(3600) };
+const MACHINE: Machine = Machine { processors: 1, memory: 1024, deadline: Duration::from_secs(3600) };
 
 /// By how much the cost of being watched may exceed what is recorded.
 const TOLERANCE: f64 = 0.03;

@@ -39,6 +39,12 @@ pub fn privileged(test: &str) -> Option<Turn> {
     Some(Turn { redtap, _alone: alone, _alone_here: here })
 }
 
+/// Whether `name` is among those that an environment variable asks for, with commas between them; all are unless it is set.
+#[must_use]
+pub fn chosen(variable: &str, name: &str) -> bool {
+    std::env::var(variable).map_or(true, |names| names.split(',').any(|chosen| chosen == name))
+}
+
 /// The path of a program that must be installed.
 ///
 /// # Panics

@@ -1,4 +1,8 @@
-//! Debian's packages.
+//! Debian's packages: installed, or unpacked apart from the host's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -69,7 +73,7 @@ impl ServiceGuard {
     const POLICY: &str = "/usr/sbin/policy-rc.d";
 
     fn put() -> Result<Self> {
-        let already = std::path::Path::new(Self::POLICY).exists();
+        let already = Path::new(Self::POLICY).exists();
         if !already {
             // 101: action forbidden by policy.
             let script = format!("printf '#!/bin/sh\\nexit 101\\n' > {0} && chmod 755 {0}", Self::POLICY);
@@ -85,4 +89,78 @@ impl ServiceGuard {
         }
         Ok(())
     }
+}
+
+/// An apt of its own, that knows nothing of the host's packages and changes nothing of them.
+pub struct Private {
+    directory: PathBuf,
+    configuration: PathBuf,
+}
+
+impl Private {
+    /// Makes one in `directory`, and fetches the lists of what there is.
+    ///
+    /// # Errors
+    /// When they cannot be fetched.
+    pub fn new(directory: &Path, sources: &str) -> Result<Self> {
+        let apt = directory.join("apt");
+        for needed in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(apt.join(needed)).with_context(|| format!("cannot make {needed}"))?;
+        }
+        fs::write(apt.join("sources.list"), sources)?;
+        fs::write(apt.join("status"), "")?;
+        let path = apt.display();
+        let text = format!(
+            "Dir::Etc::sourcelist \"{path}/sources.list\";\nDir::Etc::sourceparts \"/dev/null\";\n\
+             Dir::Etc::preferencesparts \"/dev/null\";\nDir::State::lists \"{path}/lists\";\n\
+             Dir::State::status \"{path}/status\";\nDir::Cache \"{path}/cache\";\n\
+             Acquire::Languages \"none\";\nAPT::Sandbox::User \"\";\n"
+        );
+        let configuration = apt.join("apt.conf");
+        fs::write(&configuration, text)?;
+        let private = Self { directory: directory.to_owned(), configuration };
+        run(private.tool("apt-get").args(["update", "--quiet=2"]))
+            .context("cannot fetch Debian's lists of packages")?;
+        Ok(private)
+    }
+
+    /// Names of packages that begin with `prefix`.
+    ///
+    /// # Errors
+    /// When apt does not tell.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let found = output(self.tool("apt-cache").args(["search", "--names-only", &format!("^{prefix}")]))?;
+        let names = found.lines().filter_map(|line| line.split(' ').next());
+        Ok(names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect())
+    }
+
+    /// Fetches a package and unpacks it below `root`.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub fn unpack(&self, package: &str, root: &Path) -> Result<()> {
+        run(self.tool("apt-get").args(["download", "--quiet=2", package]))
+            .with_context(|| format!("cannot fetch Debian's package {package}"))?;
+        let archive = newest(&self.directory, package)?;
+        fs::create_dir_all(root)?;
+        run(command("dpkg-deb").arg("--extract").args([archive.as_path(), root]))?;
+        fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))
+    }
+
+    fn tool(&self, program: &str) -> Command {
+        let mut tool = command(program);
+        tool.arg("-c").arg(&self.configuration).current_dir(&self.directory);
+        tool
+    }
+}
+
+/// The archive of `package` that apt left in `directory`.
+fn newest(directory: &Path, package: &str) -> Result<PathBuf> {
+    let begins = format!("{package}_");
+    let entries = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let archives = entries.filter(|path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with(&begins) && name.ends_with(".deb")
+    });
+    archives.max().with_context(|| format!("apt left no archive of {package}"))
 }

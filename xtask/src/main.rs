@@ -16,6 +16,7 @@ mod setup;
 mod test;
 mod tidy;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -89,6 +90,8 @@ enum Verb {
         #[arg(long, default_value_t = 4)]
         seconds: u32,
     },
+    /// Boot other kernels in virtual machines, and run the end-to-end tests there.
+    Vm(vm::Options),
 }
 
 fn main() -> ExitCode {
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Verb::Fuzz { seconds } => fuzz::fuzz(seconds),
         Verb::Manifests { check } => manifests::manifests(check),
         Verb::Image(options) => image::image(&options).map(drop),
+        Verb::Vm(options) => vm::vm(&options),
         Verb::Bench { rounds, seconds } => bench::bench(bench::Options { rounds, seconds }),
     };
     match done {

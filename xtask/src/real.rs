@@ -1,12 +1,11 @@
 //! What redtap sends to, for the tests: a real OpenTelemetry Collector and a real Prometheus, both in the target
 //! directory and nowhere else on the host.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::process::{command, find, output, run, say};
+use crate::process::{command, find, output, say};
 use crate::{apt, go::built, workspace};
 
 /// Where Prometheus is taken from: the last release of Debian has none that speaks remote write 2.0.
@@ -48,54 +47,13 @@ fn prometheus() -> Result<PathBuf> {
             bail!("needs apt and dpkg; or put prometheus and promtool into {}", root.join("usr/bin").display());
         }
         say("fetching Prometheus from Debian's unstable, to be unpacked in the target directory (36 MB)");
-        let configuration = private_apt(&directory)?;
-        let apt = |program: &str| {
-            let mut apt = command(program);
-            apt.arg("-c").arg(&configuration).current_dir(&directory);
-            apt
-        };
-        run(apt("apt-get").args(["update", "--quiet=2"])).context("cannot fetch Debian's lists of packages")?;
+        let apt = apt::Private::new(&directory, SOURCES)?;
         for (package, _) in PACKAGES {
-            run(apt("apt-get").args(["download", "--quiet=2", package]))
-                .with_context(|| format!("cannot fetch Debian's package {package}"))?;
-            let archive = newest(&directory, package)?;
-            run(command("dpkg-deb").arg("--extract").args([&archive, &root]))?;
-            fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))?;
+            apt.unpack(package, &root)?;
         }
     }
     check(&root.join("usr/bin/prometheus"))?;
     Ok(root)
-}
-
-/// A configuration of apt that knows nothing of the host's packages and changes nothing of them.
-fn private_apt(directory: &Path) -> Result<PathBuf> {
-    let apt = directory.join("apt");
-    for needed in ["lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(apt.join(needed)).with_context(|| format!("cannot make {needed}"))?;
-    }
-    fs::write(apt.join("sources.list"), SOURCES)?;
-    fs::write(apt.join("status"), "")?;
-    let path = apt.display();
-    let text = format!(
-        "Dir::Etc::sourcelist \"{path}/sources.list\";\nDir::Etc::sourceparts \"/dev/null\";\n\
-         Dir::Etc::preferencesparts \"/dev/null\";\nDir::State::lists \"{path}/lists\";\n\
-         Dir::State::status \"{path}/status\";\nDir::Cache \"{path}/cache\";\n\
-         Acquire::Languages \"none\";\nAPT::Sandbox::User \"\";\n"
-    );
-    let configuration = apt.join("apt.conf");
-    fs::write(&configuration, text)?;
-    Ok(configuration)
-}
-
-/// The archive of `package` that apt left in `directory`.
-fn newest(directory: &Path, package: &str) -> Result<PathBuf> {
-    let begins = format!("{package}_");
-    let entries = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let archives = entries.filter(|path| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.starts_with(&begins) && name.ends_with(".deb")
-    });
-    archives.max().with_context(|| format!("apt left no archive of {package}"))
 }
 
 /// It runs here, and is new enough.

@@ -21,6 +21,9 @@ struct Line {
     lost: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What the verifier went through to accept a program, where the kernel tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_instructions: Option<u32>,
 }
 
 /// Prints the report; exit status 0 if everything works.
@@ -41,6 +44,7 @@ pub fn check(config: &Config, json: bool) -> Result<ExitCode, Error> {
                     gives: status.program.gives,
                     lost: reason.as_ref().map(|_| status.program.lost),
                     reason,
+                    verified_instructions: probes.verified_instructions(status.program.name),
                 });
             }
         }
@@ -51,6 +55,7 @@ pub fn check(config: &Config, json: bool) -> Result<ExitCode, Error> {
             gives: "everything",
             lost: Some("everything"),
             reason: Some(error.to_string()),
+            verified_instructions: None,
         }),
     }
     lines.push(existing());
@@ -78,6 +83,7 @@ fn existing() -> Line {
         gives: "addresses and processes of connections older than the agent",
         lost: failure.map(|_| "those are learnt from their traffic alone"),
         reason: failure.map(ToString::to_string),
+        verified_instructions: None,
     }
 }
 

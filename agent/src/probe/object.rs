@@ -113,6 +113,12 @@ impl Probes {
         Some((time, info.run_count()))
     }
 
+    /// Instructions that the verifier went through for a program that is loaded; kernels before 5.16 do not tell.
+    #[must_use]
+    pub fn verified_instructions(&self, name: &str) -> Option<u32> {
+        self.ebpf.program(name)?.info().ok()?.verified_instruction_count()
+    }
+
     /// Loads every program, then attaches them in one go: loading takes the verifier's time, and half a connection
     /// would pass unseen meanwhile.
     fn attach_all(

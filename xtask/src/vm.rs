@@ -1,0 +1,168 @@
+//! `vm`: the end-to-end stories on Debian's stock kernels, in virtual machines that need nothing of the host but QEMU.
+
+mod archive;
+mod cost;
+mod guest;
+mod kernels;
+mod machine;
+mod modules;
+mod outcome;
+mod record;
+mod stories;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+
+use crate::process::{command, find, output, run, say};
+use crate::{apt, build, go, setup, workspace};
+use guest::Guest;
+use kernels::Kernel;
+use machine::Machine;
+use outcome::Outcome;
+use stories::STORIES;
+
+/// Programs of the host, and the packages that bring them.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("strip", "binutils"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
+];
+
+/// The kernel on which the cost is measured.
+const COST_LINE: &str = "6.12";
+
+/// How long one test may take in a machine, in seconds.
+const TEST_SECONDS: u32 = 300;
+
+/// What a machine has where stories are told: they move between processors.
+const STORY_MACHINE: Machine = Machine { processors: 2, memory: 2048, deadline: Duration::from_secs(3600) };
+
+/// What to boot, and what to do there.
+#[derive(Args)]
+pub struct Options {
+    /// Kernels, each the newest of its line in Debian, such as 6.1; newest is the newest of all. Without any: 5.10, 6.1, 6.12,
+    /// 6.18 and newest; of the cost, 6.12.
+    kernels: Vec<String>,
+    /// Instead of the stories, measure what being watched costs, in instructions.
+    #[arg(long)]
+    cost: bool,
+    /// Tell only the stories whose name, or one of whose tests' names, contains this.
+    #[arg(long)]
+    filter: Option<String>,
+    /// Write what was found into docs/kernels.md and tests/vm/, with which it is compared from then on.
+    #[arg(long)]
+    record: bool,
+}
+
+/// Boots each kernel, tells the stories, and prints the table of kernels, programs and stories. `REDTAP_BIN` is taken when
+/// set.
+///
+/// # Errors
+/// When a machine does not come to its end, a story fails, a required program does not load, or the verifier takes longer
+/// for one than is recorded.
+pub fn vm(options: &Options) -> Result<()> {
+    let missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
+    if !missing.is_empty() {
+        ensure!(apt::there(), "missing: {} (Debian's names): a virtual machine", missing.join(" "));
+        apt::install(&missing, "a virtual machine with other kernels")?;
+    }
+    setup::setup_tests()?;
+    let redtap = match env::var_os("REDTAP_BIN") {
+        Some(redtap) => PathBuf::from(redtap),
+        None => build::release()?,
+    };
+    let lines: &[&str] = if options.cost { &[COST_LINE] } else { &kernels::LINES };
+    let lines = match options.kernels.as_slice() {
+        [] => lines.iter().map(|line| (*line).to_owned()).collect(),
+        chosen => chosen.to_vec(),
+    };
+    let kernels = kernels::kernels(&lines)?;
+    if options.cost {
+        build_programs()?;
+        return kernels.iter().try_for_each(|kernel| cost::cost(kernel, &redtap, options.record));
+    }
+    let guest = story_guest(&redtap, options.filter.as_deref())?;
+    let mut outcomes = Vec::new();
+    for kernel in &kernels {
+        outcomes.push(tell(kernel, &guest)?);
+    }
+    println!("{}", table::table(&outcomes));
+    let recorded = if options.record { record::write(&outcomes) } else { record::compare(&outcomes) };
+    let failures: Vec<String> = outcomes.iter().flat_map(Outcome::failures).collect();
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
+    }
+    recorded
+}
+
+/// Boots a kernel and tells the stories on it.
+fn tell(kernel: &Kernel, guest: &Guest) -> Result<Outcome> {
+    let directory = workspace::scratch("vm")?;
+    let root = directory.join("root.cpio");
+    let log = directory.join(format!("{}.log", kernel.version));
+    say(&format!("linux {}: {}", kernel.version, log.display()));
+    guest.root(kernel, &root)?;
+    let told = STORY_MACHINE.run(kernel, &root, &log);
+    fs::remove_file(&root).context("cannot remove the root file system")?;
+    Outcome::read(&kernel.version, &kernel.line(), &told?)
+}
+
+/// What the stories need: the tests as they are built for the host, at the same places.
+fn story_guest(redtap: &Path, filter: Option<&str>) -> Result<Guest> {
+    let mut guest = Guest::default();
+    let agent = PathBuf::from("/usr/local/bin/redtap");
+    guest.add_built(redtap, agent.clone())?;
+    let tests = tests()?;
+    guest.add_built(&tests, tests.clone())?;
+    for program in ["exact-load", "uring-server"] {
+        let program = workspace::built("debug", program)?;
+        guest.add_built(&program, program.clone())?;
+    }
+    let go = workspace::scratch("vm/go")?;
+    run(go::go("programs/go").args(["build", "-o"]).arg(&go).arg("./..."))?;
+    let cases = workspace::root().join("tests");
+    guest.directories = vec![cases.join("cases"), cases.join("programs"), go.clone()];
+    guest.steps = format!(
+        "show check redtap check --json\n\
+         export REDTAP_PRIVILEGED=1 REDTAP_BIN={} REDTAP_GO_PROGRAMS={}\n\
+         export REDTAP_SERVERS='nginx,apache with mpm_event,haproxy before nginx,python http.server,go net/http,io_uring'\n\
+         export REDTAP_CLIENTS='curl,curl --http1.0,python http.client and urllib,go net/http'\n",
+        agent.display(),
+        go.display()
+    );
+    for story in &STORIES {
+        for test in story.tests {
+            if filter.is_none_or(|filter| story.name.contains(filter) || test.contains(filter)) {
+                guest.steps += &format!("step {test} {TEST_SECONDS} {} --exact {test}\n", tests.display());
+            }
+        }
+    }
+    Ok(guest)
+}
+
+/// Builds the tests' own servers and clients.
+fn build_programs() -> Result<()> {
+    let mut cargo = command("cargo");
+    run(cargo.current_dir(workspace::root()).args(["build", "--quiet", "--package", "redtap-tests", "--bins"]))
+}
+
+/// Builds the end-to-end tests and what they run, and tells where they are.
+fn tests() -> Result<PathBuf> {
+    let mut cargo = command("cargo");
+    cargo.current_dir(workspace::root()).args(["test", "--package", "redtap-tests", "--test", "e2e", "--no-run"]);
+    let messages = output(cargo.args(["--message-format", "json"])).context("the tests do not build")?;
+    let executable = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let of_tests = message["target"]["name"] == "e2e";
+        message["executable"].as_str().filter(|_| of_tests).map(PathBuf::from)
+    });
+    executable.last().context("cargo tells of no tests")
+}

@@ -1,0 +1,59 @@
+# What `cargo xtask vm --cost` does in the machine: every load, with every way to watch it.
+echo 0 >/proc/sys/kernel/randomize_va_space
+mkdir /sys/fs/cgroup/server
+dd if=/dev/zero of=/tmp/bulk bs=1M count=1 2>/dev/null
+
+# in_server COMMAND…: runs it in the background, in the cgroup of what is watched on one side.
+in_server() {
+    sh -c 'echo $$ >/sys/fs/cgroup/server/cgroup.procs; exec "$@"' sh "$@" >/tmp/server.log 2>&1 &
+}
+
+# await URL: waits until it is answered.
+await() {
+    tries=0
+    until curl --silent --fail --output /dev/null "$1"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 300 ] || { echo "@ show failure no answer of $1: $(cat /tmp/server.log /tmp/redtap.log)"; return 1; }
+        sleep 0.1
+    done
+}
+
+OTEL_SERVICE_NAME=cost-server in_server nginx -p /cost -c /cost/server.conf -e stderr
+in_server measured-load serve 127.0.0.1:8082
+nginx -p /cost -c /cost/sink.conf -e stderr &
+await http://127.0.0.1:8080/hello
+await http://127.0.0.1:8081/
+
+# load WATCHED KIND PORT REQUESTS [PID]: first a tenth of it, for whatever is new at first.
+load() {
+    show "warm $1 $2" measured-load "$2" "127.0.0.1:$3" $(($4 / 10))
+    show "cost $1 $2" measured-load "$2" "127.0.0.1:$3" "$4" $5
+}
+
+# loads WATCHED [PID]
+loads() {
+    load "$1" kept 8080 20000 $2
+    load "$1" churn 8080 4000 $2
+    load "$1" bulk 8080 400 $2
+    load "$1" opaque 8082 20000 $2
+}
+
+# watched NAME FLAGS…: with redtap, and what it counted.
+watched() {
+    name=$1
+    shift
+    redtap run --listen 127.0.0.1:9440 "$@" >/tmp/redtap.log 2>&1 &
+    agent=$!
+    await http://127.0.0.1:9440/readyz
+    loads "$name" $agent
+    curl --silent http://127.0.0.1:9440/metrics >/tmp/metrics
+    show "told $name" grep -E '^(http_(server|client)_request_duration_seconds_count|redtap_dropped_total|redtap_program_run)' /tmp/metrics
+    kill $agent
+    wait $agent
+}
+
+loads nothing
+watched server --cgroup /sys/fs/cgroup/server
+watched both
+watched spans --otlp-endpoint http://127.0.0.1:8081
+watched measured --program-stats

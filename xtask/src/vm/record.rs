@@ -1,0 +1,128 @@
+//! What is known of kernels, as files of the repository: the table for readers, and the verifier's cost of each program.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::outcome::{Outcome, Program};
+use super::table::{replaced, table};
+use crate::process::say;
+use crate::workspace;
+
+/// What the table lies between.
+const BEGIN: &str = "<!-- cargo xtask vm --record -->";
+const END: &str = "<!-- end -->";
+
+/// By how much the verifier's cost of a program may exceed what is recorded: kernels of one line differ a little.
+const TOLERANCE: f64 = 0.10;
+
+/// Instructions by kernel's line and program.
+type Verified = BTreeMap<(String, String), u64>;
+
+fn document() -> PathBuf {
+    workspace::root().join("docs/kernels.md")
+}
+
+fn verified_file() -> PathBuf {
+    workspace::root().join("tests/vm/verified.txt")
+}
+
+/// Writes both.
+///
+/// # Errors
+/// When a file cannot be written, or has no place for the table.
+pub fn write(outcomes: &[Outcome]) -> Result<()> {
+    let (document, verified) = (document(), verified_file());
+    let text = fs::read_to_string(&document).with_context(|| format!("cannot read {}", document.display()))?;
+    let text =
+        replaced(&text, BEGIN, END, &table(outcomes)).context("docs/kernels.md has no place for a table")?;
+    fs::write(&document, text)?;
+    let mut all = read(&fs::read_to_string(&verified).unwrap_or_default());
+    let lines: Vec<&str> = outcomes.iter().map(|outcome| outcome.line.as_str()).collect();
+    all.retain(|(line, _), _| !lines.contains(&line.as_str()));
+    all.extend(found(outcomes));
+    fs::write(&verified, written(&all)).with_context(|| format!("cannot write {}", verified.display()))
+}
+
+/// Compares the verifier's cost with what is recorded.
+///
+/// # Errors
+/// When it exceeds that by more than the tolerance.
+pub fn compare(outcomes: &[Outcome]) -> Result<()> {
+    let recorded = read(&fs::read_to_string(verified_file()).unwrap_or_default());
+    let complaints = risen(&recorded, &found(outcomes));
+    if complaints.is_empty() {
+        say("the verifier takes no longer than is recorded in tests/vm/verified.txt");
+        return Ok(());
+    }
+    bail!("the verifier takes longer than tests/vm/verified.txt says (--record to have it so):\n{complaints}")
+}
+
+fn found(outcomes: &[Outcome]) -> Verified {
+    let mut found = Verified::new();
+    for outcome in outcomes {
+        for (name, state) in &outcome.programs {
+            if let Program::Attached(Some(instructions)) = state {
+                found.insert((outcome.line.clone(), name.clone()), *instructions);
+            }
+        }
+    }
+    found
+}
+
+/// A line for each that has risen, or is new.
+fn risen(recorded: &Verified, found: &Verified) -> String {
+    let mut text = String::new();
+    for ((line, program), now) in found {
+        let before = recorded.get(&(line.clone(), program.clone()));
+        if before.is_none_or(|before| *now as f64 > *before as f64 * (1.0 + TOLERANCE)) {
+            let before = before.map_or_else(|| "not recorded".to_owned(), u64::to_string);
+            let _ = writeln!(text, "linux {line}: {program}: {before}, now {now}");
+        }
+    }
+    text
+}
+
+/// `LINE PROGRAM INSTRUCTIONS`, a line each; `#` begins a comment.
+fn read(text: &str) -> Verified {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            let key = (words.next()?.to_owned(), words.next()?.to_owned());
+            Some((key, words.next()?.parse().ok()?))
+        })
+        .collect()
+}
+
+fn written(verified: &Verified) -> String {
+    let mut text =
+        "# Instructions that the verifier goes through, by kernel and program: cargo xtask vm --record.\n"
+            .to_owned();
+    for ((line, program), instructions) in verified {
+        let _ = writeln!(text, "{line} {program} {instructions}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read, risen, written};
+
+    #[test]
+    fn what_is_written_is_read() {
+        let verified = read("# a\n5.10 ingress 7\n6.1 egress 9\n");
+        assert_eq!(verified.len(), 2);
+        assert_eq!(read(&written(&verified)), verified);
+    }
+
+    #[test]
+    fn what_rises_above_the_tolerance_is_told() {
+        let recorded = read("6.1 a 100\n6.1 b 100\n6.1 c 100\n6.1 gone 1\n");
+        let found = read("6.1 a 110\n6.1 b 111\n6.1 c 3\n6.1 d 1\n");
+        assert_eq!(risen(&recorded, &found), "linux 6.1: b: 100, now 111\nlinux 6.1: d: not recorded, now 1\n");
+    }
+}

@@ -1,0 +1,50 @@
+//! The stories that are told on every kernel: those of the host's end-to-end tests that need nothing but a kernel and what
+//! the root file system has.
+
+/// A story, and the tests that tell it.
+#[derive(Debug)]
+pub struct Story {
+    /// As tables name it.
+    pub name: &'static str,
+    /// Tests of `tests/e2e`.
+    pub tests: &'static [&'static str],
+}
+
+/// All of them.
+pub const STORIES: [Story; 9] = [
+    Story {
+        name: "HTTP/1",
+        tests: &["raw::as_told", "raw::seven_bytes_a_segment", "raw::ipv6", "raw::ipv4_mapped"],
+    },
+    Story { name: "long heads", tests: &["raw::heads_longer_than_the_capture", "raw::heads_of_64_kib_captured"] },
+    Story { name: "servers", tests: &["servers::every_client_with_every_server", "servers::pipelining_to_nginx"] },
+    Story {
+        name: "older",
+        tests: &["raw::connections_older_than_the_agent", "tcp::live::a_connection_is_older_than_the_agent"],
+    },
+    Story {
+        name: "TCP",
+        tests: &["tcp::connections_end_and_fail_as_told", "tcp::live::bytes_are_told_while_they_pass"],
+    },
+    Story { name: "UDP", tests: &["udp::datagrams_are_counted_at_both_ends"] },
+    Story {
+        name: "TLS",
+        tests: &[
+            "tls::handshakes_are_told_as_openssl_tells_them",
+            "tls::certificates_are_those_that_openssl_reads",
+        ],
+    },
+    Story {
+        name: "books",
+        tests: &["telling::metrics_equal_the_ledger", "accounts::opaque_flows_cost_nothing_more"],
+    },
+    Story {
+        name: "start, stop, kill",
+        tests: &[
+            "lifecycle::sigterm_ends_it_within_a_second",
+            "lifecycle::sigkill_leaves_nothing_attached",
+            "lifecycle::two_agents_tell_the_same",
+            "lifecycle::without_privileges_it_says_so",
+        ],
+    },
+];

@@ -30,6 +30,16 @@ pub(super) enum Error {
     Install(#[from] seccompiler::Error),
 }
 
+/// Calls that `libc` does not name for all architectures (include/uapi/asm-generic/unistd.h).
+#[cfg(target_arch = "x86_64")]
+const RENAMEAT: c_long = libc::SYS_renameat;
+#[cfg(not(target_arch = "x86_64"))]
+const RENAMEAT: c_long = 38;
+#[cfg(target_arch = "x86_64")]
+const KEXEC_FILE_LOAD: c_long = libc::SYS_kexec_file_load;
+#[cfg(not(target_arch = "x86_64"))]
+const KEXEC_FILE_LOAD: c_long = 294;
+
 /// What makes namespaces, changes mounts, loads code into the kernel, sets the host's clock and name, makes the process
 /// another user's, looks into others' memory, or reaches around the filter.
 const ALWAYS: &[c_long] = &[
@@ -50,7 +60,7 @@ const ALWAYS: &[c_long] = &[
     libc::SYS_io_uring_register,
     libc::SYS_io_uring_setup,
     libc::SYS_kcmp,
-    libc::SYS_kexec_file_load,
+    KEXEC_FILE_LOAD,
     libc::SYS_kexec_load,
     libc::SYS_keyctl,
     libc::SYS_migrate_pages,
@@ -119,7 +129,7 @@ const WITHOUT_PROGRAMS: &[c_long] = &[
     libc::SYS_mknodat,
     libc::SYS_pidfd_send_signal,
     libc::SYS_removexattr,
-    libc::SYS_renameat,
+    RENAMEAT,
     libc::SYS_renameat2,
     libc::SYS_rt_sigqueueinfo,
     libc::SYS_rt_tgsigqueueinfo,

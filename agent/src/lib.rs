@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod confine;
 pub mod decode;
 pub mod exchange;
 pub mod export;

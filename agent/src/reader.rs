@@ -16,6 +16,7 @@ use hashbrown::HashSet;
 use rustix::process::setpriority_process;
 
 use crate::{
+    confine::{Confinement, Part},
     decode,
     exchange::Role,
     export::{
@@ -101,6 +102,10 @@ pub struct Reader {
     pub spans: Option<Sender<Span>>,
     /// Told from outside.
     pub orders: Arc<Orders>,
+    /// What the thread gives up.
+    pub confinement: Confinement,
+    /// The capabilities that features need, and whether they were given.
+    pub capabilities: Vec<(&'static str, bool)>,
 }
 
 /// What the reader is told from outside.
@@ -193,6 +198,7 @@ impl Reader {
         if let Err(error) = setpriority_process(None, NICE) {
             tracing::debug!(%error, "the reader runs at the ordinary priority");
         }
+        self.confinement.enter(Part::Reader);
         self.pipeline.sinks.translates = self.resolver.is_some();
         self.pipeline.table.expect_existing(self.existing.is_some());
         self.tick(now);
@@ -442,6 +448,8 @@ impl Reader {
                 Table { name: "hints", entries: hints, limit: Hints::LIMIT },
             ],
             programs: self.programs(),
+            confined: self.confinement.in_force().into(),
+            capabilities: self.capabilities.clone(),
             process: ProcessStats::read().ok(),
         }
     }

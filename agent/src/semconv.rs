@@ -243,6 +243,10 @@ attributes! {
     STATE = "redtap.state", "state";
     /// Name of a bounded table.
     TABLE = "redtap.table", "table";
+    /// By what the agent is confined.
+    BY = "redtap.by", "by";
+    /// A capability, as capabilities(7) calls it.
+    CAPABILITY = "redtap.capability", "capability";
     /// Name of an eBPF program.
     PROGRAM = "redtap.program", "program";
     /// A kind of objects of the Kubernetes API.
@@ -458,6 +462,10 @@ metrics! {
         "Runs of each eBPF program, as the kernel counts them";
     PROGRAM_ATTACHED = Gauge, Some("redtap.program.attached"), "redtap_program_attached", One,
         "Whether each eBPF program is attached (1) or not (0)";
+    CONFINED = Gauge, Some("redtap.confined"), "redtap_confined", One,
+        "Whether the agent is confined by each of these means (1) or not (0)";
+    CAPABILITY_GIVEN = Gauge, Some("redtap.capability.given"), "redtap_capability_given", One,
+        "Whether the agent was given each capability that a feature needs (1) or not (0)";
     TARGET = Info, None, "target", One, "What is known of each service";
     BUILD = Info, None, "redtap_build", One, "What this agent was built from";
     PROCESS_CPU = Counter, None, "process_cpu_seconds", Seconds,

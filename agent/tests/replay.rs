@@ -108,6 +108,27 @@ fn python() {
 }
 
 #[test]
+fn nothing_recorded_is_logged_at_any_level() {
+    for name in ["nginx.rec", "python.rec"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings").join(name);
+        let output = redtap().args(["replay", "--log", "trace"]).arg(&file).output().unwrap();
+        assert!(output.status.success());
+        let log = String::from_utf8(output.stderr).unwrap();
+        let mut looked_for = 0;
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let texts = ["url.path", "url.query"].into_iter().filter_map(|key| line[key].as_str());
+            // Shorter ones are part of other words.
+            for text in texts.filter(|text| text.len() > 4) {
+                looked_for += 1;
+                assert!(!log.contains(text), "{text} is in the log: {log}");
+            }
+        }
+        assert!(looked_for > 0, "{name} has nothing to look for");
+    }
+}
+
+#[test]
 fn what_is_no_recording_is_said() {
     let other = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let output = redtap().args(["replay", other]).output().unwrap();

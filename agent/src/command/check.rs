@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Error, live};
 use crate::{
     config::Config,
+    confine::{self, USES, Use},
     probe::{State, diag},
 };
 
@@ -26,9 +27,19 @@ struct Line {
     verified_instructions: Option<u32>,
 }
 
+/// A capability, which no feature is: whether one works is told by the features.
+#[derive(Serialize)]
+struct Privilege {
+    name: &'static str,
+    given: bool,
+    gives: &'static str,
+    lost: &'static str,
+}
+
 /// Prints the report; exit status 0 if everything works.
 pub fn check(config: &Config, json: bool) -> Result<ExitCode, Error> {
     let mut lines = Vec::new();
+    let privileges = privileges();
     match live::load(config) {
         Ok((probes, _ends)) => {
             for status in probes.programs() {
@@ -62,10 +73,11 @@ pub fn check(config: &Config, json: bool) -> Result<ExitCode, Error> {
     let well = lines.iter().all(|line| line.ok);
     let mut out = std::io::stdout().lock();
     let written = if json {
-        let report = serde_json::json!({ "ok": well, "features": lines });
+        let report = serde_json::json!({ "ok": well, "features": lines, "capabilities": privileges });
         writeln!(out, "{report:#}")
     } else {
-        lines.iter().try_for_each(|line| table_line(&mut out, line))
+        let features = lines.iter().try_for_each(|line| table_line(&mut out, line));
+        features.and_then(|()| privileges.iter().try_for_each(|privilege| privilege_line(&mut out, privilege)))
     };
     written.map_err(Error::io("write to standard output"))?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -85,6 +97,27 @@ fn existing() -> Line {
         reason: failure.map(ToString::to_string),
         verified_instructions: None,
     }
+}
+
+/// What the agent was given.
+fn privileges() -> Vec<Privilege> {
+    let held = confine::held();
+    let each = |usage: &Use| Privilege {
+        name: usage.name,
+        given: held.contains(usage.capability),
+        gives: usage.gives,
+        lost: usage.lost,
+    };
+    USES.iter().map(each).collect()
+}
+
+fn privilege_line(out: &mut impl Write, privilege: &Privilege) -> std::io::Result<()> {
+    let mark = if privilege.given { "given  " } else { "without" };
+    writeln!(out, "{mark}  {:<20} {}", privilege.name, privilege.gives)?;
+    if !privilege.given {
+        writeln!(out, "         lost:  {}", privilege.lost)?;
+    }
+    Ok(())
 }
 
 fn table_line(out: &mut impl Write, line: &Line) -> std::io::Result<()> {

@@ -5,6 +5,7 @@ pub mod cardinality;
 mod check;
 mod exporters;
 mod live;
+mod privileges;
 mod replay;
 mod run;
 pub mod top;

@@ -20,9 +20,11 @@ use super::{
     Error,
     exporters::{Exporters, Otlp, Watch},
     live::{self, LogFilter},
+    privileges,
 };
 use crate::{
     config::{Config, ConfigError, NativeHistograms, Print},
+    confine::{Confinement, Part},
     export::{
         http::{self, Server},
         page::{self, PageSource},
@@ -100,12 +102,16 @@ fn serve(
 ) -> Result<ExitCode, Error> {
     let (probes, ends) = live::load(config)?;
     announce(config, &probes, server.as_ref());
+    let watch = if file.is_some() { None } else { Watch::of(config)? };
+    let capabilities = privileges::given();
+    let confinement = privileges::confine(config, server.as_ref(), watch.as_ref().map(|(watch, _)| &watch.access));
     let wall = host::boot_offset();
     let printer = Printer::for_stdout(config.print, config.sensitive_query.clone());
     let own_pid = if config.include_self { 0 } else { std::process::id() };
     let root = live::cgroup(config)?;
     let mut identities = live::identities(config, Proc::new().with_cgroups(root.clone()));
-    match Inspector::start("/proc".into(), Engines::under(Path::new("/"))) {
+    let inspector = || Inspector::start("/proc".into(), Engines::under(Path::new("/")));
+    match confinement.within(Part::Inspector, inspector).flatten() {
         Ok(inspector) => identities = identities.with_inspector(inspector),
         Err(error) => tracing::warn!(%error, "languages are told by the names of executables alone"),
     }
@@ -115,7 +121,6 @@ fn serve(
             tracing::warn!(%error, root = %root.display(), "cgroups made before the agent cannot be listed")
         }
     }
-    let watch = if file.is_some() { None } else { Watch::of(config)? };
     let (watch, changes) = watch.unzip();
     if changes.is_some() {
         identities = identities.with_cluster(Cluster::new(kubernetes::Limits::default()));
@@ -128,12 +133,19 @@ fn serve(
         }
         None => None,
     };
-    let printed = (config.print != Print::Off).then(print_thread);
+    let printed = match config.print {
+        Print::Off => None,
+        _ => {
+            Some(confinement.within(Part::Printer, print_thread).map_err(Error::io("start the printing thread"))?)
+        }
+    };
     let (source, pages) = page::channel();
     let otlp = Otlp::new(config);
     let is_exponential = otlp.is_exponential();
     let started = wall.epoch(host::monotonic_now());
-    let (mut exporters, spans) = Exporters::start(config, otlp, source.clone(), started)?;
+    let start = || Exporters::start(config, otlp, source.clone(), started);
+    let (mut exporters, spans) =
+        confinement.within(Part::Exporters, start).map_err(Error::io("start the exporters"))??;
     let kubernetes = watch.map(|watch| exporters.watch(watch));
     let tracing = Spans::new(live::sampler(config), spans.is_some(), fastrand::u64(..));
     let orders = Arc::new(Orders::default());
@@ -152,13 +164,15 @@ fn serve(
         ),
         pages,
         printed: printed.as_ref().map(|(sender, _)| sender.clone()),
-        resolver: if changes.is_some() { resolver() } else { None },
+        resolver: if changes.is_some() { resolver(&confinement) } else { None },
         changes,
         kubernetes,
-        existing: Some(existing_connections()),
+        existing: Some(existing_connections(&confinement)),
         recorder,
         spans,
         orders: Arc::clone(&orders),
+        confinement: confinement.clone(),
+        capabilities,
     };
     let (ended, mut reader_ended) = tokio::sync::oneshot::channel();
     let reader = thread::Builder::new()
@@ -176,6 +190,9 @@ fn serve(
         .max_blocking_threads(page::MAX_SCRAPES + 1)
         .build()
         .map_err(Error::io("start the runtime"))?;
+    // Last, for the threads above have what theirs needs from this one.
+    confinement.enter(Part::Listener);
+    confinement.announce();
     let mut running = Running { config: config.clone(), exporters: &mut exporters, orders: &orders, reload };
     let outside = runtime.block_on(outside(server, source, duration, &mut reader_ended, &mut running));
     // The last metrics and spans are those of all that was seen.
@@ -261,10 +278,9 @@ fn announce(config: &Config, probes: &Probes, server: Option<&Server>) {
 }
 
 /// What tells whom the addresses of services stand for.
-fn resolver() -> Option<Resolver> {
-    let resolver =
-        Conntrack::open().and_then(|conntrack| Resolver::start(conntrack).map_err(conntrack::Error::Io));
-    match resolver {
+fn resolver(confinement: &Confinement) -> Option<Resolver> {
+    let start = || Conntrack::open().and_then(|open| Resolver::start(open).map_err(conntrack::Error::Io));
+    match confinement.within(Part::Conntrack, start).map_err(conntrack::Error::Io).flatten() {
         Ok(resolver) => Some(resolver),
         Err(error) => {
             tracing::warn!(%error, "services that are asked by their own address are not told from the pods behind them");
@@ -274,9 +290,11 @@ fn resolver() -> Option<Resolver> {
 }
 
 /// Lists the connections that are open already, on a thread of its own.
-fn existing_connections() -> Receiver<diag::Pass> {
+fn existing_connections(confinement: &Confinement) -> Receiver<diag::Pass> {
     let (sender, receiver) = sync_channel(1);
+    let confinement = confinement.clone();
     let spawned = thread::Builder::new().name("redtap-diag".to_owned()).spawn(move || {
+        confinement.enter(Part::Diagnosis);
         // The reader may have stopped meanwhile.
         let _ = sender.send(diag::pass(&diag::Bounds::default()));
     });

@@ -14,6 +14,8 @@ pub struct Sources {
     /// `OTEL_…`, those that are not empty.
     standard: BTreeMap<String, String>,
     warnings: Vec<Warning>,
+    /// A file was read.
+    pub(super) has_file: bool,
 }
 
 /// A setting that differs between two configurations. An empty text stands for one that is not set.
@@ -72,6 +74,12 @@ impl Config {
         let own = [endpoint, protocol].into_iter().flatten();
         variables.extend(own.map(|(name, value)| (name.to_owned(), value)));
         variables
+    }
+
+    /// Whether a file was read, which is read again on SIGHUP.
+    #[must_use]
+    pub const fn has_file(&self) -> bool {
+        self.sources.has_file
     }
 
     /// What was not understood and is passed over, as the OpenTelemetry specification wants it of its variables.

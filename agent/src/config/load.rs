@@ -45,6 +45,7 @@ impl Config {
         file: Option<(&Path, &str)>,
     ) -> Result<Self, ConfigError> {
         let mut config = Self::default();
+        config.sources.has_file = file.is_some();
         let entries =
             file.map(|(path, text)| yaml::parse(text, path).map(|entries| (path, entries))).transpose()?;
         for (path, entry) in

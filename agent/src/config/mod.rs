@@ -130,6 +130,8 @@ pub struct Config {
     pub program_stats: bool,
     /// Watch the agent's own connections.
     pub include_self: bool,
+    /// Give up what is not needed after set-up.
+    pub confinement: bool,
     /// Whose traffic is watched.
     pub selection: select::Selection,
     /// What services are called.
@@ -214,6 +216,7 @@ impl Default for Config {
             bpf_log: BpfLog::Off,
             program_stats: false,
             include_self: false,
+            confinement: true,
             selection: select::Selection::default(),
             service_rules: Rules::default(),
             sensitive_query: QueryKeys::default(),

@@ -163,6 +163,14 @@ pub(super) static OBSERVING: &[Setting] = &[
         ..BLANK
     },
     Setting {
+        key: "confinement",
+        help: "Give up the privileges and system calls that are not needed once all is set up",
+        default: Some("true"),
+        tasks: &[Task::Run, Task::Record],
+        set: |config, text| value::switch(text).map(|value| config.confinement = value),
+        ..BLANK
+    },
+    Setting {
         key: "log",
         value_name: Some("FILTER"),
         help: "What to log to standard error: a level, or directives such as redtap::flow=debug",

@@ -109,6 +109,10 @@ pub struct AgentSnapshot {
     pub tables: Vec<Table>,
     /// All programs, attached or not.
     pub programs: Vec<Program>,
+    /// By what the agent is confined, and whether that is in force.
+    pub confined: Vec<(&'static str, bool)>,
+    /// The capabilities that features need, and whether the agent was given them.
+    pub capabilities: Vec<(&'static str, bool)>,
     /// The agent as a process, where /proc could be read.
     pub process: Option<ProcessStats>,
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod bulk;
 mod configuration;
+mod confine;
 mod containers;
 mod dns;
 mod export;
@@ -12,6 +13,7 @@ mod namespaces;
 mod raw;
 mod replay;
 mod servers;
+mod silence;
 mod tcp;
 mod telling;
 mod tls;

@@ -49,9 +49,11 @@ fn under_the_units_directives_it_does_all_that_it_does() {
     };
     assert_ne!(field("Uid"), "0\t0\t0\t0");
     assert_eq!((field("NoNewPrivs").as_str(), field("Seccomp").as_str()), ("1", "2"));
-    for set in ["CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-        let bits = u64::from_str_radix(&field(set), 16).expect("a set of capabilities");
-        assert_eq!(usize::try_from(bits.count_ones()), Ok(unit.capabilities().len()), "{set}: {status}");
+    let bits = |set: &str| u64::from_str_radix(&field(set), 16).expect("a set of capabilities");
+    assert_eq!(usize::try_from(bits("CapBnd").count_ones()), Ok(unit.capabilities().len()), "{status}");
+    // What is left of them once all is set up, `confine` tells of each thread.
+    for set in ["CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(bits(set) & !bits("CapBnd"), 0, "{set}: {status}");
     }
     let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", agent.pid())).expect("mounts");
     let writable = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).filter(|mount| {
@@ -63,7 +65,10 @@ fn under_the_units_directives_it_does_all_that_it_does() {
     assert!(!agent.log().contains("not attached"), "{}", agent.log());
     assert_eq!(names_told(&agent), [NAME, EXECUTABLE]);
     agent.fence();
-    let _ = agent.scrape();
+    let page = agent.scrape();
+    for means in ["no_new_privs", "capabilities", "seccomp"] {
+        assert_eq!(page.count("redtap_confined", &[("by", means)]), 1, "{means}: {}", agent.log());
+    }
     let end = agent.stop();
     assert!(end.status.success(), "{end:?}");
 

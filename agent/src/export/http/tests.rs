@@ -2,6 +2,7 @@
 
 mod access;
 mod crowd;
+mod hostile;
 mod places;
 
 use std::{future::Future, net::SocketAddr, time::Duration};

@@ -27,6 +27,7 @@ pub fn write(page: &Page, out: &mut dyn Sink) -> fmt::Result {
     exporters(&page.exporters, agent, out)?;
     kubernetes(&page.kubernetes, agent, out)?;
     programs(&page.agent, agent, out)?;
+    privileges(&page.agent, agent, out)?;
     page.agent.process.map_or(Ok(()), |process| write_process(&process, agent, out))
 }
 
@@ -181,6 +182,15 @@ fn programs(snapshot: &AgentSnapshot, agent: &Agent, out: &mut dyn Sink) -> fmt:
     let attached = snapshot.programs.iter();
     let attached = attached.map(|program| (name(program), Value::Integer(u64::from(program.attached))));
     agent.numbers(&semconv::PROGRAM_ATTACHED, attached, out)
+}
+
+/// What the agent was given, and what it gave up.
+fn privileges(snapshot: &AgentSnapshot, agent: &Agent, out: &mut dyn Sink) -> fmt::Result {
+    let each = |rows: &[(&'static str, bool)]| -> Vec<_> {
+        rows.iter().map(|(name, holds)| (*name, u64::from(*holds))).collect()
+    };
+    agent.numbers(&semconv::CONFINED, by(semconv::BY, each(&snapshot.confined)), out)?;
+    agent.numbers(&semconv::CAPABILITY_GIVEN, by(semconv::CAPABILITY, each(&snapshot.capabilities)), out)
 }
 
 fn write_process(process: &ProcessStats, agent: &Agent, out: &mut dyn Sink) -> fmt::Result {

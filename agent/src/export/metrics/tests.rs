@@ -130,6 +130,8 @@ fn agent() -> AgentSnapshot {
             },
             Program { name: "egress".into(), attached: false, run: None },
         ],
+        confined: vec![("seccomp", true), ("landlock", false)],
+        capabilities: vec![("CAP_BPF", true), ("CAP_SYS_ADMIN", false)],
         process: Some(ProcessStats {
             cpu: Duration::from_millis(1_250),
             resident_bytes: 4096,
@@ -352,6 +354,14 @@ fn text_format() {
     # TYPE redtap_program_attached gauge
     redtap_program_attached{program="ingress"} 1
     redtap_program_attached{program="egress"} 0
+    # HELP redtap_confined Whether the agent is confined by each of these means (1) or not (0)
+    # TYPE redtap_confined gauge
+    redtap_confined{by="seccomp"} 1
+    redtap_confined{by="landlock"} 0
+    # HELP redtap_capability_given Whether the agent was given each capability that a feature needs (1) or not (0)
+    # TYPE redtap_capability_given gauge
+    redtap_capability_given{capability="CAP_BPF"} 1
+    redtap_capability_given{capability="CAP_SYS_ADMIN"} 0
     # HELP process_cpu_seconds_total User and system CPU time of the agent
     # TYPE process_cpu_seconds_total counter
     process_cpu_seconds_total 1.25

@@ -4,7 +4,7 @@ use std::{env, ffi::OsString, path::PathBuf};
 
 use kube::{
     Config,
-    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{AuthInfo, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
 /// Where the API server is, and as whom it is asked. It is asked directly, whatever proxies are named.
@@ -28,6 +28,19 @@ impl Access {
             return Some(Self::Kubeconfig(files));
         }
         variable("KUBERNETES_SERVICE_HOST").filter(|host| !host.is_empty()).map(|_| Self::InCluster)
+    }
+
+    /// Whether a program may be run that gives out credentials. A file that cannot be read yet may name one later.
+    #[must_use]
+    pub fn runs_programs(&self) -> bool {
+        let Self::Kubeconfig(files) = self else { return false };
+        let mut users = Vec::new();
+        for file in files {
+            let Ok(kubeconfig) = Kubeconfig::read_from(file) else { return true };
+            users.extend(kubeconfig.auth_infos);
+        }
+        let runs = |user: &AuthInfo| user.exec.is_some() || user.auth_provider.is_some();
+        users.iter().any(|user| user.auth_info.as_ref().is_some_and(runs))
     }
 
     pub(super) async fn config(&self) -> Result<Config, NoAccess> {
@@ -97,6 +110,21 @@ mod tests {
             });
             assert_eq!(found, expected, "{named:?} {kubeconfig:?} {host:?}");
         }
+    }
+
+    #[test]
+    fn a_program_is_run_where_a_file_names_one_or_may_yet() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("config");
+        let access = Access::Kubeconfig(vec![file.clone()]);
+        assert!(access.runs_programs(), "a file that is not there yet");
+        let exec =
+            "users: [{name: a, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: login}}}]";
+        for (text, expected) in [("users: [{name: a, user: {token: hush}}]", false), ("{}", false), (exec, true)] {
+            fs::write(&file, text).expect("a file");
+            assert_eq!(access.runs_programs(), expected, "{text}");
+        }
+        assert!(!Access::InCluster.runs_programs());
     }
 
     #[tokio::test]

@@ -1,9 +1,11 @@
 //! `cargo xtask`: sets up, builds, runs, tests and checks redtap. One file a verb.
 
 mod apt;
+mod architecture;
 mod bench;
 mod build;
 mod cluster;
+mod dist;
 mod fuzz;
 mod go;
 mod image;
@@ -13,6 +15,7 @@ mod process;
 mod real;
 mod run;
 mod setup;
+mod tarball;
 mod test;
 mod tidy;
 mod toolchain;
@@ -76,6 +79,8 @@ enum Verb {
     },
     /// Make the container image as an archive, without a container engine.
     Image(image::Options),
+    /// Make the release: archives for amd64 and arm64, their bills of materials, and checksums.
+    Dist(dist::Options),
     /// Measure what being watched costs, against the same load unwatched; as root.
     Bench {
         /// Pairs of an unwatched and a watched run of every load.
@@ -100,6 +105,7 @@ fn main() -> ExitCode {
         Verb::Fuzz { seconds } => fuzz::fuzz(seconds),
         Verb::Manifests { check } => manifests::manifests(check),
         Verb::Image(options) => image::image(&options).map(drop),
+        Verb::Dist(options) => dist::dist(&options),
         Verb::Bench { rounds, seconds } => bench::bench(bench::Options { rounds, seconds }),
     };
     match done {

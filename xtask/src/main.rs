@@ -15,6 +15,7 @@ mod process;
 mod real;
 mod run;
 mod setup;
+mod soak;
 mod tarball;
 mod test;
 mod tidy;
@@ -81,6 +82,15 @@ enum Verb {
     Image(image::Options),
     /// Make the release: archives for amd64 and arm64, their bills of materials, and checksums.
     Dist(dist::Options),
+    /// Watch a host where processes, connections, namespaces and settings come and go, and see that nothing is left; as root.
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+        /// Only these kinds: connections, kept, datagrams, processes, cgroups, namespaces, settings, scrapes.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
     /// Measure what being watched costs, against the same load unwatched; as root.
     Bench {
         /// Pairs of an unwatched and a watched run of every load.
@@ -106,6 +116,7 @@ fn main() -> ExitCode {
         Verb::Manifests { check } => manifests::manifests(check),
         Verb::Image(options) => image::image(&options).map(drop),
         Verb::Dist(options) => dist::dist(&options),
+        Verb::Soak { minutes, only } => soak::soak(minutes, &only),
         Verb::Bench { rounds, seconds } => bench::bench(bench::Options { rounds, seconds }),
     };
     match done {

@@ -3,12 +3,17 @@
 //! Working on user space needs no eBPF compiler: where there is none, `OUT_DIR/probes` is empty and
 //! `REDTAP_PROBES`, an environment variable of the agent's compilation, says `missing` instead of `embedded`.
 //!
+//! What is embedded is the same bytes wherever it is compiled: the names of source files in it (for the verifier's log)
+//! begin with `redtap/` or `cargo/`, not with a directory of this machine.
+//!
 //! Variables read:
 //! - `REDTAP_BPF_TOOLCHAIN`: the rustup toolchain that compiles the kernel side; else the first that is there of
 //!   `nightly` with `rust-src`, and [`LINKED`].
 //! - `REDTAP_REQUIRE_PROBES`: set (`cargo xtask` does), a missing compiler is an error.
 //! - `AYA_BUILD_SKIP=1`: leave the kernel side out although there is a compiler.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 use std::{env, fs, io};
@@ -26,20 +31,35 @@ const UNSTABLE_CRATE: &str = "aya_ebpf";
 /// What links the kernel side.
 const LINKER: &str = "bpf-linker";
 
+/// What this script is told to do in its second run; in its third, as rustc's wrapper, it is told the compiler instead.
+const COMPILE: &str = "compile";
+
+/// Directories, and what stands for them in the names of source files: variables by which `build` tells the wrapper.
+const STANDS_FOR: [(&str, &str); 3] =
+    [("REDTAP_SOURCES_OF_CORE", "rust"), ("REDTAP_SOURCES_OF_OTHERS", "cargo"), ("REDTAP_SOURCES", "redtap")];
+
 /// A toolchain that can compile the kernel side.
 struct Compiler {
     toolchain: String,
+    /// Where it has its libraries.
+    root: PathBuf,
     /// `core` for the target comes with it; else it is built from `rust-src`, which takes a nightly.
     prebuilt_core: bool,
 }
 
 fn main() -> Result<()> {
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    // Later runs of this script, made by `build` and by cargo.
+    if let [rustc, arguments @ ..] = arguments.as_slice()
+        && rustc != COMPILE
+    {
+        return wrap(rustc, arguments);
+    }
     let manifest_dir = directory("CARGO_MANIFEST_DIR")?;
     let workspace = manifest_dir.parent().context("the agent's crate has no parent directory")?;
     let kernel_side = workspace.join("agent-ebpf");
-    // The second run of this script, made by `build`.
-    if let Some(toolchain) = env::args().nth(1) {
-        return compile(&toolchain, &kernel_side);
+    if let [_, toolchain] = arguments.as_slice() {
+        return compile(toolchain.to_str().context("a toolchain's name is not UTF-8")?, &kernel_side);
     }
 
     println!("cargo::rerun-if-changed=build.rs");
@@ -49,7 +69,7 @@ fn main() -> Result<()> {
     let probes = directory("OUT_DIR")?.join("probes");
     remove_if_there(&probes)?;
     match compiler() {
-        Ok(compiler) => build(&compiler)?,
+        Ok(compiler) => build(&compiler, workspace)?,
         Err(missing) => {
             // Asked about only while nothing is embedded, so that plain `cargo` and `cargo xtask` share a build.
             println!("cargo::rerun-if-env-changed=REDTAP_REQUIRE_PROBES");
@@ -79,13 +99,14 @@ fn compiler() -> Result<Compiler, String> {
     if let Some(toolchain) = env::var("REDTAP_BPF_TOOLCHAIN").ok().filter(|name| !name.is_empty()) {
         let root = sysroot(&toolchain)
             .ok_or_else(|| format!("REDTAP_BPF_TOOLCHAIN names {toolchain}, which rustup cannot run"))?;
-        return Ok(Compiler { toolchain, prebuilt_core: prebuilt_core(&root) });
+        let prebuilt_core = prebuilt_core(&root);
+        return Ok(Compiler { toolchain, root, prebuilt_core });
     }
-    if sysroot("nightly").is_some_and(|root| core_source(&root)) {
-        return Ok(Compiler { toolchain: "nightly".to_owned(), prebuilt_core: false });
+    if let Some(root) = sysroot("nightly").filter(|root| core_source(root)) {
+        return Ok(Compiler { toolchain: "nightly".to_owned(), root, prebuilt_core: false });
     }
-    if sysroot(LINKED).is_some_and(|root| prebuilt_core(&root)) {
-        return Ok(Compiler { toolchain: LINKED.to_owned(), prebuilt_core: true });
+    if let Some(root) = sysroot(LINKED).filter(|root| prebuilt_core(root)) {
+        return Ok(Compiler { toolchain: LINKED.to_owned(), root, prebuilt_core: true });
     }
     Err(format!("neither a nightly toolchain with rust-src nor the toolchain {LINKED} is there"))
 }
@@ -98,10 +119,18 @@ fn sysroot(toolchain: &str) -> Option<PathBuf> {
 }
 
 /// Runs this script once more to compile: aya-build and the cargo it starts are told things by their environment.
-fn build(compiler: &Compiler) -> Result<()> {
-    let mut again = Command::new(env::current_exe().context("cannot find this build script")?);
+fn build(compiler: &Compiler, workspace: &Path) -> Result<()> {
+    let own = env::current_exe().context("cannot find this build script")?;
+    let mut again = Command::new(&own);
     // Progress would be shown as warnings, at every build.
-    again.arg(&compiler.toolchain).env("CARGO_TERM_QUIET", "true").env("RUSTUP_LOG", "error");
+    again.args([COMPILE, &compiler.toolchain]).env("CARGO_TERM_QUIET", "true").env("RUSTUP_LOG", "error");
+    // aya-build sets the flags of the compiler and takes none.
+    again.env("RUSTC_WRAPPER", own);
+    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let core = Some(compiler.root.clone()).filter(|_| !compiler.prebuilt_core);
+    for ((variable, _), directory) in STANDS_FOR.iter().zip([core, cargo, Some(workspace.to_owned())]) {
+        again.env(variable, directory.unwrap_or_default());
+    }
     if compiler.prebuilt_core {
         again.env("RUSTC_BOOTSTRAP", UNSTABLE_CRATE);
     }
@@ -110,6 +139,21 @@ fn build(compiler: &Compiler) -> Result<()> {
         exit(status.code().unwrap_or(1));
     }
     Ok(())
+}
+
+/// Becomes the compiler, with the names of source files changed. Of several that fit, rustc takes the last.
+fn wrap(rustc: &OsStr, arguments: &[OsString]) -> Result<()> {
+    let mut compiler = Command::new(rustc);
+    compiler.args(arguments);
+    for (variable, stand_in) in STANDS_FOR {
+        if let Some(directory) = env::var_os(variable).filter(|directory| !directory.is_empty()) {
+            let mut names = OsString::from("--remap-path-prefix=");
+            names.push(directory);
+            names.push(format!("={stand_in}"));
+            compiler.arg(names);
+        }
+    }
+    Err(compiler.exec()).with_context(|| format!("cannot start {}", rustc.display()))
 }
 
 fn compile(toolchain: &str, kernel_side: &Path) -> Result<()> {

@@ -1,11 +1,11 @@
 //! What the kernel itself says of its connections and maps: `ss`, `nstat`, `bpftool`.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::process::Command;
 
 use crate::gate::tool;
 use crate::hosts::Host;
-use crate::process::output;
 use crate::wait;
 
 /// Numbers of one socket, as `ss -tin` writes them (`name:value`).
@@ -66,21 +66,58 @@ pub fn counter(host: &Host, name: &str) -> u64 {
 /// When there is no such map.
 #[must_use]
 pub fn map_entries(name: &str) -> usize {
-    let listed = output(Command::new(tool("bpftool")).args(["--json", "map", "list"]));
-    let maps: serde_json::Value = serde_json::from_str(&listed).expect("a list of maps");
-    let ids = maps.as_array().into_iter().flatten().filter(|map| map["name"] == name);
-    let ids: Vec<_> = ids.filter_map(|map| map["id"].as_u64()).collect();
+    let maps = maps();
+    let ids: Vec<_> = maps.iter().filter(|(_, own)| *own == name).map(|(id, _)| *id).collect();
     assert!(!ids.is_empty(), "no map {name}");
-    let entries = |id: &u64| {
-        wait::until("the entries of a map", || {
-            // It may fail when one goes away while it looks.
-            let dump = Command::new(tool("bpftool"))
-                .args(["--json", "map", "dump", "id", &id.to_string()])
-                .output()
-                .expect("bpftool runs");
-            let entries: serde_json::Value = serde_json::from_slice(&dump.stdout).ok()?;
-            entries.as_array().map(Vec::len)
-        })
-    };
-    ids.iter().map(entries).sum()
+    ids.into_iter().map(entries).sum()
+}
+
+/// Entries of the hash maps that a process holds, by name.
+///
+/// # Panics
+/// When the kernel does not tell.
+#[must_use]
+pub fn maps_of(pid: u32) -> BTreeMap<String, usize> {
+    /// `BPF_MAP_TYPE_HASH` and `BPF_MAP_TYPE_LRU_HASH` (include/uapi/linux/bpf.h).
+    const HASHES: [&str; 2] = ["1", "9"];
+    let names = maps();
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("a process's descriptors") {
+        // It may be closed by now.
+        let Ok(text) = fs::read_to_string(entry.expect("a descriptor").path()) else { continue };
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let Some(id) = value("map_id:").filter(|_| value("map_type:").is_some_and(|kind| HASHES.contains(&kind)))
+        else {
+            continue;
+        };
+        let id = id.parse().expect("a map's id");
+        // One map may have several descriptors.
+        found.insert(names[&id].clone(), entries(id));
+    }
+    found
+}
+
+/// Names of all maps of this host, by their ids.
+fn maps() -> BTreeMap<u64, String> {
+    let listed = wait::until("the maps of this host", || {
+        // It fails when one goes away while it looks.
+        let list = Command::new(tool("bpftool")).args(["--json", "map", "list"]).output().expect("bpftool runs");
+        serde_json::from_slice::<serde_json::Value>(&list.stdout).ok().filter(|_| list.status.success())
+    });
+    let maps = listed.as_array().into_iter().flatten();
+    maps.filter_map(|map| Some((map["id"].as_u64()?, map["name"].as_str().unwrap_or_default().to_owned())))
+        .collect()
+}
+
+/// Entries of a hash map.
+fn entries(id: u64) -> usize {
+    wait::until("the entries of a map", || {
+        // It may fail when one goes away while it looks.
+        let dump = Command::new(tool("bpftool"))
+            .args(["--json", "map", "dump", "id", &id.to_string()])
+            .output()
+            .expect("bpftool runs");
+        let entries: serde_json::Value = serde_json::from_slice(&dump.stdout).ok()?;
+        entries.as_array().map(Vec::len)
+    })
 }

@@ -2,12 +2,17 @@
 
 use std::env::consts::ARCH;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::process::{command, run};
+use crate::architecture::Architecture;
+use crate::process::{cargo_home, command, run};
 use crate::{setup, workspace};
+
+/// What rustc and cargo keep apart flags by (`CARGO_ENCODED_RUSTFLAGS`).
+const SEPARATOR: &str = "\x1f";
 
 /// Builds the agent as it is shipped, a binary that needs no file but itself, and tells where it is.
 ///
@@ -16,15 +21,8 @@ use crate::{setup, workspace};
 /// # Errors
 /// When it does not build.
 pub fn release() -> Result<PathBuf> {
-    // Naming the target keeps the flags from what runs while building.
     let target = format!("{ARCH}-unknown-linux-gnu");
-    let flags = format!("{} -C target-feature=+crt-static", std::env::var("RUSTFLAGS").unwrap_or_default());
-    build(&["--release", "--target", &target], flags.trim()).with_context(|| {
-        format!("redtap does not build as a static binary: it takes rustup's {target} and libc.a (libc6-dev)")
-    })?;
-    let made = workspace::built(&format!("{target}/release"), "redtap")?;
-    let binary = fs::read(&made).with_context(|| format!("cannot read {}", made.display()))?;
-    ensure!(is_static(&binary), "{} is not static", made.display());
+    let made = shipped(&mut cargo(&workspace::root())?, &target, &workspace::root(), &workspace::target()?)?;
     // Where everybody looks for it.
     let known = workspace::target()?.join("release/redtap");
     let replaced = known.with_extension("new");
@@ -35,20 +33,74 @@ pub fn release() -> Result<PathBuf> {
     Ok(known)
 }
 
+/// Builds the agent as it is shipped for an architecture, from the sources in `root` and in the directory `target`, and tells
+/// where it is. It is the same bytes wherever those two are.
+///
+/// # Errors
+/// When it does not build.
+pub fn release_for(architecture: Architecture, root: &Path, target: &Path) -> Result<PathBuf> {
+    architecture.setup()?;
+    let mut cargo = cargo(root)?;
+    cargo.arg("--locked");
+    if !architecture.is_hosts() {
+        let target = architecture.target().to_ascii_uppercase().replace('-', "_");
+        cargo.env(format!("CARGO_TARGET_{target}_LINKER"), architecture.compiler());
+    }
+    shipped(&mut cargo, &architecture.target(), root, target)
+}
+
+/// Where [`release_for`] leaves the agent.
+pub fn built_for(architecture: Architecture, target: &Path) -> PathBuf {
+    place(target, &architecture.target())
+}
+
+fn place(directory: &Path, target: &str) -> PathBuf {
+    directory.join(target).join("release/redtap")
+}
+
+/// What `cargo` builds of the sources in `root`, for a target of Rust's, in `directory`.
+fn shipped(cargo: &mut Command, target: &str, root: &Path, directory: &Path) -> Result<PathBuf> {
+    // Naming the target keeps the flags from what runs while building.
+    cargo.args(["--release", "--target", target, "--target-dir"]).arg(directory);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(root, directory)?.join(SEPARATOR));
+    run(cargo).with_context(|| {
+        format!("redtap does not build as a static binary: it takes rustup's {target} and libc.a (libc6-dev)")
+    })?;
+    let made = place(directory, target);
+    let binary = fs::read(&made).with_context(|| format!("cannot read {}", made.display()))?;
+    ensure!(is_static(&binary), "{} is not static", made.display());
+    Ok(made)
+}
+
+/// The compiler's flags. The names of directories that the binary would have in it, in the places of panics, are of this
+/// machine: others stand for them. Of several that fit, rustc takes the last.
+fn flags(root: &Path, directory: &Path) -> Result<Vec<String>> {
+    let mut flags: Vec<String> =
+        std::env::var("RUSTFLAGS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    // What the kernel side's profile asks for is not for the agent.
+    flags.extend(["-Ctarget-feature=+crt-static", "-Cstrip=debuginfo"].map(str::to_owned));
+    let cargo_home = cargo_home().context("cannot tell cargo's directory")?;
+    for (place, name) in [(&*cargo_home, "cargo"), (root, "redtap"), (directory, "redtap/target")] {
+        let place = place.to_str().with_context(|| format!("{} is not UTF-8", place.display()))?;
+        flags.push(format!("--remap-path-prefix={place}={name}"));
+    }
+    Ok(flags)
+}
+
 /// Builds the agent without optimization and tells where it is.
 ///
 /// # Errors
 /// When it does not build.
 pub fn debug() -> Result<PathBuf> {
-    build(&[], &std::env::var("RUSTFLAGS").unwrap_or_default()).context("redtap does not build")?;
+    run(&mut cargo(&workspace::root())?).context("redtap does not build")?;
     workspace::built("debug", "redtap")
 }
 
-fn build(options: &[&str], flags: &str) -> Result<()> {
+fn cargo(root: &Path) -> Result<Command> {
     setup::setup()?;
     let mut cargo = command("cargo");
-    cargo.current_dir(workspace::root()).args(["build", "--package", "redtap"]).args(options);
-    run(cargo.env("RUSTFLAGS", flags).env("REDTAP_REQUIRE_PROBES", "1"))
+    cargo.current_dir(root).args(["build", "--package", "redtap"]).env("REDTAP_REQUIRE_PROBES", "1");
+    Ok(cargo)
 }
 
 /// Whether a little-endian ELF executable of 64 bits asks for no interpreter (elf(5)): no program header is a

@@ -3,15 +3,16 @@
 
 mod archive;
 
-use std::env::consts::ARCH;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+pub use self::archive::sha256;
 use self::archive::{Entry, archive, digest};
+use crate::architecture::Architecture;
 use crate::process::say;
 use crate::{apt, build, workspace};
 
@@ -97,16 +98,11 @@ fn entries() -> Result<Vec<Entry>> {
 
 /// The image's configuration (OCI Image Format, "Image Configuration"), for a layer with this digest.
 fn configuration(layer: &str) -> Result<Value> {
-    let architecture = match ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => bail!("no word for {other} in images"),
-    };
     let labels: serde_json::Map<_, _> =
         LABELS.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
     Ok(json!({
         "created": archive::CREATED,
-        "architecture": architecture,
+        "architecture": Architecture::of_host()?.debian(),
         "os": "linux",
         "config": {
             "User": "0:0",

@@ -1,9 +1,11 @@
 //! `cargo xtask`: sets up, builds, runs, tests and checks redtap. One file a verb.
 
 mod apt;
+mod architecture;
 mod bench;
 mod build;
 mod cluster;
+mod dist;
 mod fuzz;
 mod go;
 mod image;
@@ -13,6 +15,8 @@ mod process;
 mod real;
 mod run;
 mod setup;
+mod soak;
+mod tarball;
 mod test;
 mod tidy;
 mod toolchain;
@@ -81,6 +85,17 @@ enum Verb {
     },
     /// Make the container image as an archive, without a container engine.
     Image(image::Options),
+    /// Make the release: archives for amd64 and arm64, their bills of materials, and checksums.
+    Dist(dist::Options),
+    /// Watch a host where processes, connections, namespaces and settings come and go, and see that nothing is left; as root.
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+        /// Only these kinds: connections, kept, datagrams, processes, cgroups, namespaces, settings, scrapes.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
     /// Measure what being watched costs, against the same load unwatched; as root.
     Bench {
         /// Pairs of an unwatched and a watched run of every load.
@@ -108,6 +123,8 @@ fn main() -> ExitCode {
         Verb::Manifests { check } => manifests::manifests(check),
         Verb::Image(options) => image::image(&options).map(drop),
         Verb::Vm(options) => vm::vm(&options),
+        Verb::Dist(options) => dist::dist(&options),
+        Verb::Soak { minutes, only } => soak::soak(minutes, &only),
         Verb::Bench { rounds, seconds } => bench::bench(bench::Options { rounds, seconds }),
     };
     match done {

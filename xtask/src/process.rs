@@ -90,13 +90,15 @@ pub fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&search_path()).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
+/// Where cargo keeps what it has fetched and installed.
+pub fn cargo_home() -> Option<PathBuf> {
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")))
+}
+
 /// `PATH`, and at its end the directories that it often lacks: cargo's for installed programs, the administrator's.
 fn search_path() -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
-    let cargo = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
-        .map(|home| home.join("bin"));
+    let cargo = cargo_home().map(|home| home.join("bin"));
     let more = cargo.into_iter().chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
     env::join_paths(env::split_paths(&path).chain(more)).unwrap_or(path)
 }

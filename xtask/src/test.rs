@@ -22,7 +22,7 @@ pub fn test(filter: Option<&str>) -> Result<()> {
         say("not root: the tests through the kernel are left out; as root, cargo xtask test runs them");
         cargo.env_remove("REDTAP_PRIVILEGED");
     }
-    count(cargo.env_remove("REDTAP_KUBERNETES"), filter)
+    count(cargo.env_remove("REDTAP_KUBERNETES").env_remove("REDTAP_SOAK_MINUTES"), filter)
 }
 
 /// Runs the stories in a real Kubernetes, or those whose name contains `filter`, and closes with their number.

@@ -4,10 +4,14 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tar::{Builder, EntryType, Header};
+
+use crate::tarball::Tarball;
 
 /// When everything was made, as far as an image has to say so.
 pub const CREATED: &str = "1970-01-01T00:00:00Z";
+
+/// The same, in seconds since then.
+const MODIFIED: u64 = 0;
 
 /// A file or directory of root's.
 #[derive(Debug)]
@@ -39,7 +43,7 @@ impl Entry {
 /// When a path is too long for an archive, or there is no configuration.
 pub fn archive(name: &str, entries: &[Entry], configuration: &dyn Fn(&str) -> Result<Value>) -> Result<Vec<u8>> {
     let (_, tag) = name.rsplit_once(':').with_context(|| format!("no tag in {name:?}"))?;
-    let mut layer = Archive::new();
+    let mut layer = Tarball::new(MODIFIED);
     for entry in entries {
         layer.add(entry.path, entry.mode, entry.content.as_deref())?;
     }
@@ -64,7 +68,7 @@ pub fn archive(name: &str, entries: &[Entry], configuration: &dyn Fn(&str) -> Re
     });
     let docker = json!([{ "Config": configuration.path(), "RepoTags": [name], "Layers": [layer.path()] }]);
 
-    let mut image = Archive::new();
+    let mut image = Tarball::new(MODIFIED);
     image.add("blobs", 0o755, None)?;
     image.add("blobs/sha256", 0o755, None)?;
     let mut blobs = [layer, configuration, manifest];
@@ -80,8 +84,12 @@ pub fn archive(name: &str, entries: &[Entry], configuration: &dyn Fn(&str) -> Re
 
 /// `sha256:` and the digest in hexadecimal digits.
 pub fn digest(content: &[u8]) -> String {
-    let digits = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("sha256:{digits}")
+    format!("sha256:{}", sha256(content))
+}
+
+/// The digest in hexadecimal digits (FIPS 180-4).
+pub fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What others refer to by its digest.
@@ -104,32 +112,5 @@ impl Blob {
 
     fn descriptor(&self) -> Value {
         json!({ "mediaType": self.kind, "digest": self.digest, "size": self.content.len() })
-    }
-}
-
-/// A tar archive in memory, of root's files from the beginning of time.
-struct Archive(Builder<Vec<u8>>);
-
-impl Archive {
-    fn new() -> Self {
-        Self(Builder::new(Vec::new()))
-    }
-
-    fn add(&mut self, path: &str, mode: u32, content: Option<&[u8]>) -> Result<()> {
-        let mut header = Header::new_ustar();
-        let path = if content.is_some() { path.to_owned() } else { format!("{path}/") };
-        header.set_path(&path).with_context(|| format!("no path for an archive: {path}"))?;
-        header.set_entry_type(if content.is_some() { EntryType::Regular } else { EntryType::Directory });
-        header.set_mode(mode);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        header.set_size(u64::try_from(content.map_or(0, <[u8]>::len))?);
-        header.set_cksum();
-        self.0.append(&header, content.unwrap_or_default()).with_context(|| format!("cannot archive {path}"))
-    }
-
-    fn end(self) -> Result<Vec<u8>> {
-        self.0.into_inner().context("cannot end an archive")
     }
 }

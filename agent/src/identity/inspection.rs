@@ -50,9 +50,15 @@ impl Inspection {
         let Some(inspector) = self.inspector.as_mut().filter(|_| !executable.is_empty()) else {
             return Finding::settled(None);
         };
-        let Process { pid, start_ticks, executable, .. } = process;
-        let program = Program { pid: *pid, start_ticks: *start_ticks, executable: executable.clone() };
+        let program = Program::of(process);
         self.languages.of(&program, now, || inspector.ask(Question::Language(program.clone())))
+    }
+
+    /// Forgets the language of a process that has ended, or runs something else now.
+    pub fn forget(&mut self, process: &Process) {
+        if self.inspector.is_some() {
+            self.languages.forget(&Program::of(process));
+        }
     }
 
     /// What its engine calls a container, where that keeps names; those of pods have theirs by Kubernetes.

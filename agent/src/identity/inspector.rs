@@ -16,6 +16,7 @@ use std::{
 };
 
 use super::{
+    Process,
     cgroup::ContainerRuntime,
     engines::Engines,
     process::without_mark,
@@ -34,6 +35,13 @@ pub struct Program {
     pub start_ticks: u64,
     /// Path of the executable.
     pub executable: PathBuf,
+}
+
+impl Program {
+    pub(super) fn of(process: &Process) -> Self {
+        let Process { pid, start_ticks, executable, .. } = process;
+        Self { pid: *pid, start_ticks: *start_ticks, executable: executable.clone() }
+    }
 }
 
 /// A container of an engine that keeps its name.

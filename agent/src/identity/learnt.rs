@@ -18,6 +18,9 @@ use crate::time::Nanos;
 /// trouble.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How many forgotten keys the order may hold whatever is known.
+const SLACK: usize = 64;
+
 /// What is known of a key now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding<V> {
@@ -110,6 +113,15 @@ impl<K: Clone + Eq + Hash, V: Clone> Learnt<K, V> {
         };
     }
 
+    /// Forgets a key that nobody will ask for again.
+    pub fn forget(&mut self, key: &K) {
+        self.all.remove(key);
+        // Its place in the order goes with those of others, so that each costs a constant.
+        if self.order.len() > 2 * self.all.len() + SLACK {
+            self.order.retain(|key| self.all.contains_key(key));
+        }
+    }
+
     /// The keys in the table.
     pub fn fill(&self) -> Fill {
         Fill { entries: self.all.len(), limit: self.limit }
@@ -154,6 +166,21 @@ mod tests {
             found.push(format!("{asked}{value}{late}{pending}{until}"));
         }
         found.join(", ")
+    }
+
+    #[test]
+    fn what_is_forgotten_takes_no_room() {
+        let mut learnt = Learnt::<u32, u32>::new(4);
+        for key in 0..1000 {
+            learnt.of(&key, Nanos(0), || true);
+            learnt.learn(&key, Some(key));
+            if key != 1 {
+                learnt.forget(&key);
+            }
+        }
+        assert_eq!(learnt.fill().entries, 1);
+        assert_eq!(learnt.of(&1, Nanos(0), || false), Finding::settled(Some(1)));
+        assert!(learnt.order.len() <= SLACK + 2, "{}", learnt.order.len());
     }
 
     #[test]

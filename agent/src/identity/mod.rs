@@ -393,7 +393,8 @@ impl Identities {
     fn put(&mut self, pid: u32, entry: Entry) {
         self.counts.described += 1;
         self.make_room(pid);
-        self.processes.insert(pid, entry);
+        let before = self.processes.insert(pid, entry).and_then(|entry| entry.process);
+        before.iter().for_each(|process| self.inspection.forget(process));
     }
 
     fn make_room(&mut self, pid: u32) {
@@ -429,7 +430,8 @@ impl Identities {
 
     fn forget_exited(&mut self, time: Nanos, pid: u32) {
         if self.processes.get(&pid).is_some_and(|entry| entry.life == Life::Exited(time)) {
-            self.processes.remove(&pid);
+            let gone = self.processes.remove(&pid).and_then(|entry| entry.process);
+            gone.iter().for_each(|process| self.inspection.forget(process));
         }
     }
 }

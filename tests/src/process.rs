@@ -168,14 +168,24 @@ pub fn scratch() -> tempfile::TempDir {
     directory
 }
 
-/// Bytes of a process's memory that are its own, without what it has mapped of files (proc_pid_status(5), `RssAnon`).
+/// A field of `/proc/PID/status` (proc_pid_status(5)).
+///
+/// # Panics
+/// When there is no such process or field.
+#[must_use]
+pub fn status(pid: u32, field: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.unwrap_or_else(|| panic!("no {field} in {status}")).trim().to_owned()
+}
+
+/// Bytes of a process's memory that are its own, without what it has mapped of files.
 ///
 /// # Panics
 /// When there is no such process.
 #[must_use]
 pub fn own_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+    let size = status(pid, "RssAnon");
+    let kibibytes: u64 = size.trim_end_matches(" kB").parse().expect("a number of kB");
     kibibytes * 1024
 }

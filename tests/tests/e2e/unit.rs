@@ -9,7 +9,7 @@ use std::process::Command;
 use redtap_tests::agent::{Agent, exchanges_at};
 use redtap_tests::gate::{self, built, own, tool};
 use redtap_tests::line::Role;
-use redtap_tests::process::{Service, output, scratch};
+use redtap_tests::process::{Service, output, scratch, status};
 use redtap_tests::redtap::{Refusal, command};
 use redtap_tests::unit::{Confined, Unit};
 
@@ -42,18 +42,14 @@ fn under_the_units_directives_it_does_all_that_it_does() {
     let configuration = confined.file("redtap.yaml", &configuration).display().to_string();
     let agent = start(&confined, &configuration);
 
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("a process");
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
-        line.unwrap_or_else(|| panic!("no {name}: {status}")).to_owned()
-    };
+    let field = |name: &str| status(agent.pid(), name);
     assert_ne!(field("Uid"), "0\t0\t0\t0");
     assert_eq!((field("NoNewPrivs").as_str(), field("Seccomp").as_str()), ("1", "2"));
     let bits = |set: &str| u64::from_str_radix(&field(set), 16).expect("a set of capabilities");
-    assert_eq!(usize::try_from(bits("CapBnd").count_ones()), Ok(unit.capabilities().len()), "{status}");
+    assert_eq!(usize::try_from(bits("CapBnd").count_ones()), Ok(unit.capabilities().len()), "{:b}", bits("CapBnd"));
     // What is left of them once all is set up, `confine` tells of each thread.
     for set in ["CapPrm", "CapEff", "CapAmb"] {
-        assert_eq!(bits(set) & !bits("CapBnd"), 0, "{set}: {status}");
+        assert_eq!(bits(set) & !bits("CapBnd"), 0, "{set}");
     }
     let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", agent.pid())).expect("mounts");
     let writable = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).filter(|mount| {

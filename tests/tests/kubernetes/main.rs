@@ -33,7 +33,7 @@ type Story = (&'static str, fn(&World) -> anyhow::Result<()>);
 /// How many come at once: they mostly wait.
 const AT_ONCE: usize = 4;
 
-const TOGETHER: [Story; 15] = [
+const TOGETHER: [Story; 14] = [
     ("a_deployment_behind_a_service", workloads::deployment),
     ("a_stateful_set", workloads::stateful_set),
     ("a_daemon_set", workloads::daemon_set),
@@ -47,11 +47,11 @@ const TOGETHER: [Story; 15] = [
     ("pods_with_the_network_of_the_node", networks::of_the_node),
     ("two_containers_of_one_pod", containers::two),
     ("init_and_ephemeral_containers", containers::init_and_ephemeral),
-    ("a_pod_that_answers_once_and_ends", containers::once),
     ("a_namespace_that_is_deleted_and_made_again", change::namespace_again),
 ];
 
-const ALONE: [Story; 7] = [
+const ALONE: [Story; 8] = [
+    ("a_pod_that_answers_once_and_ends", containers::once),
     ("a_rolling_update_under_load", change::rolling_update),
     ("fifty_pods_that_come_and_go", change::churn),
     ("an_address_of_one_pod_after_another", change::address_reuse),

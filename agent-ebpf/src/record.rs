@@ -280,13 +280,13 @@ layout! {
 }
 
 layout! {
-    /// A process uses a UDP socket that it did not use last.
+    /// A process uses a UDP socket that it did not use last, or nobody does any more.
     pub struct Owner {
         /// [`Kind::Owner`].
         pub kind: u8,
         /// Zero.
         pub reserved: [u8; 3],
-        /// The process.
+        /// The process; 0: the socket has ended.
         pub pid: u32,
         /// The socket's cookie.
         pub cookie: u64,

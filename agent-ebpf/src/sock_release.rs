@@ -1,14 +1,17 @@
 //! `cgroup/sock_release`: connects that fail before a SYN is sent (no route, no local port), of which no state
-//! change tells; and who lets a connection go that nobody has read from.
+//! change tells; who lets a connection go that nobody has read from; and the ends of UDP sockets whose users were told.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    helpers::generated::{bpf_get_current_pid_tgid, bpf_get_socket_cookie, bpf_ktime_get_ns},
     macros::cgroup_sock,
     programs::SockContext,
 };
-use redtap_ebpf::flow::state;
+use redtap_ebpf::{Kind, Owner, flow::state};
 
-use crate::{emit, maps::flow};
+use crate::{
+    emit,
+    maps::{flow, sender},
+};
 
 /// Lets the socket go.
 const ALLOW: i32 = 1;
@@ -25,6 +28,9 @@ pub fn sock_release(ctx: SockContext) -> i32 {
             if flow.state & (state::ACTIVE | state::SYN_SENT | state::ESTABLISHED) == state::ACTIVE {
                 emit::closed(flow, emit::TCP_CLOSE, 0, 0, bpf_ktime_get_ns());
             }
+        } else if sender(ctx.sock.cast(), false).is_some_and(|sender| sender.pid != 0) {
+            let (cookie, time) = (bpf_get_socket_cookie(ctx.sock.cast()), bpf_ktime_get_ns());
+            emit::plain(&Owner { kind: Kind::Owner as u8, reserved: [0; 3], pid: 0, cookie, time }, false);
         }
     }
     ALLOW

@@ -112,7 +112,7 @@ impl Pipeline {
             }
             Ok(Event::Owner(owner)) => {
                 self.kinds[6] += 1;
-                sinks.owners.learn(owner.cookie, owner.pid);
+                sinks.owners.learn(owner.cookie, owner.pid, Nanos(owner.time));
             }
             Ok(Event::Cgroup(cgroup)) => {
                 self.kinds[7] += 1;
@@ -136,6 +136,7 @@ impl Pipeline {
     pub fn expire(&mut self, now: Nanos) {
         self.sinks.now = now;
         self.sinks.identities.sweep(now);
+        self.sinks.owners.sweep(now);
         self.sinks.expire_lookups(now);
         self.table.expire(now, &mut self.sinks);
     }

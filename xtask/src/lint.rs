@@ -20,9 +20,6 @@ pub fn lint() -> Result<()> {
 
     report.check("Cargo.lock", run(cargo(&["metadata", "--locked", "--format-version=1"]).stdout(Stdio::null())));
     report.check("format", run(&mut cargo(&["fmt", "--all", "--check"])));
-    if workspace::root().join("fuzz").exists() {
-        report.check("format of fuzz", run(&mut cargo(&["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"])));
-    }
     let user_space = ["clippy", "--workspace", "--all-targets", "--keep-going", "--", "--deny", "warnings"];
     report.check("clippy", run(&mut cargo(&user_space)));
     if kernel_side {

@@ -76,6 +76,9 @@ enum Verb {
         /// How long to run each.
         #[arg(long, default_value_t = 60)]
         seconds: u32,
+        /// Compile them for speed: minutes that a long run gets back.
+        #[arg(long)]
+        optimized: bool,
     },
     /// Write deploy/kubernetes/redtap.yaml, the Helm chart with its default values.
     Manifests {
@@ -119,7 +122,7 @@ fn main() -> ExitCode {
         Verb::Test { filter, kubernetes: true } => test::kubernetes(filter.as_deref()),
         Verb::Cluster { verb } => cluster::cluster(verb),
         Verb::Lint => lint::lint(),
-        Verb::Fuzz { seconds } => fuzz::fuzz(seconds),
+        Verb::Fuzz { seconds, optimized } => fuzz::fuzz(seconds, optimized),
         Verb::Manifests { check } => manifests::manifests(check),
         Verb::Image(options) => image::image(&options).map(drop),
         Verb::Vm(options) => vm::vm(&options),

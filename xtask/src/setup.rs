@@ -99,12 +99,16 @@ pub fn setup_lint(compiler: &Compiler) -> Result<bool> {
     Ok(clippy())
 }
 
-/// Installs cargo-fuzz.
+/// Installs a compiler of C++, of which the fuzzer is.
 ///
 /// # Errors
 /// When it cannot be.
 pub fn setup_fuzz() -> Result<()> {
-    install_cargo_tool("cargo-fuzz", &["--debug"], "it builds and runs fuzz targets")
+    if find("c++").is_some() {
+        return Ok(());
+    }
+    anyhow::ensure!(apt::there(), "missing: a compiler of C++ called c++ (g++): the fuzzer is built with it");
+    apt::install(&["g++"], "the fuzzer is built with it")
 }
 
 fn install_cargo_tool(name: &str, options: &[&str], why: &str) -> Result<()> {

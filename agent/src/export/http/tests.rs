@@ -21,8 +21,8 @@ use crate::{
     export::page::{self, PATIENCE, Page, PageRequests},
 };
 
-/// Longer than any test here takes on a slow machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Longer than any test here takes on a slow machine, and than the server bears with a connection.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Runs `test` against a server, whose reader end it gets; then the server must end.
 fn with_server<F: Future<Output = ()>>(test: impl FnOnce(SocketAddr, PageRequests) -> F) {

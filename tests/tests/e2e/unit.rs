@@ -46,7 +46,12 @@ fn under_the_units_directives_it_does_all_that_it_does() {
     assert_ne!(field("Uid"), "0\t0\t0\t0");
     assert_eq!((field("NoNewPrivs").as_str(), field("Seccomp").as_str()), ("1", "2"));
     let bits = |set: &str| u64::from_str_radix(&field(set), 16).expect("a set of capabilities");
-    assert_eq!(usize::try_from(bits("CapBnd").count_ones()), Ok(unit.capabilities().len()), "{:b}", bits("CapBnd"));
+    assert_eq!(
+        usize::try_from(bits("CapBnd").count_ones()),
+        Ok(unit.capabilities().len()),
+        "{:b}",
+        bits("CapBnd")
+    );
     // What is left of them once all is set up, `confine` tells of each thread.
     for set in ["CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(bits(set) & !bits("CapBnd"), 0, "{set}");

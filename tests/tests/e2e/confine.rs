@@ -130,7 +130,7 @@ fn what_is_named_is_read_again_and_a_socket_goes() {
 #[test]
 fn it_keeps_all_if_it_is_told_to() {
     let Some(turn) = gate::privileged("an agent that is not confined") else { return };
-    let agent = Agent::start(&turn.redtap, &["--confinement", "false"]);
+    let agent = Agent::start(&turn.redtap, &["--confinement=false"]);
     for means in ["no_new_privs", "capabilities", "seccomp", "landlock"] {
         assert_eq!(confined_by(&agent, means), 0, "{means}");
     }

@@ -359,8 +359,8 @@ unsafe fn ship_windows(passing: &Passing, header: Segment, offset: u32, limit: u
     // SAFETY: forwards the contract.
     unsafe { emit::window(&window)? };
     window.header.flags &= !segment::FIRST;
-    window.header.picked_up = 0;
-    window.header.acked = 0;
+    emit::clear(&mut window.header.picked_up);
+    emit::clear(&mut window.header.acked);
     for _ in 1..MAX_WINDOWS {
         if window.available <= WINDOW {
             break;

@@ -2,7 +2,7 @@
 
 use core::{
     ffi::c_void,
-    ptr::{addr_of, addr_of_mut, read_volatile},
+    ptr::{addr_of, addr_of_mut, read_volatile, write_volatile},
 };
 
 use aya_ebpf::{
@@ -59,6 +59,14 @@ unsafe fn copy_words<T>(to: *mut T, from: &T) {
         // SAFETY: both are valid for the size of a `T`, which is a whole number of words without padding.
         unsafe { to.add(word).write(read_volatile(from.add(word))) };
     }
+}
+
+/// Clears a word. Of two plain stores of zeroes side by side, the compiler makes a call of a loop over bytes: 100
+/// instructions of x86 for 16 bytes.
+#[inline(always)]
+pub fn clear(word: &mut u64) {
+    // SAFETY: writes to a live reference.
+    unsafe { write_volatile(word, 0) };
 }
 
 /// Reserves `$size` bytes of this CPU's ring. A macro, because the helper wants the size as an immediate.
@@ -454,8 +462,8 @@ pub fn header(flow: &mut Flow, now: u64) -> Segment {
         tx_segments: flow.tx_segments,
         cgroup: flow.cgroup,
     };
-    flow.picked_up = 0;
-    flow.acked = 0;
+    clear(&mut flow.picked_up);
+    clear(&mut flow.acked);
     header
 }
 

@@ -378,9 +378,12 @@ impl Sinks {
         route: Option<RouteId>,
         link: &Link<'_>,
     ) -> Option<Exemplar> {
-        let asked_by = link.other_end().map(|owner| owner.pid).filter(|_| exchange.role == Role::Server);
-        if self.own_pid != 0 && asked_by == Some(self.own_pid) {
-            self.own_spans += u64::from(self.tracing.exports());
+        if self.own_pid != 0
+            && self.tracing.exports()
+            && exchange.role == Role::Server
+            && link.other_end().is_some_and(|owner| owner.pid == self.own_pid)
+        {
+            self.own_spans += 1;
             return None;
         }
         let decision = self.tracing.decide(exchange, service);

@@ -309,6 +309,8 @@ pub struct Output {
     pub headers: Option<Arc<http1::Headers>>,
     /// What the connection has met with so far; an exchange keeps what stood here when it began.
     pub counters: Counters,
+    /// Heads of HTTP/1 that were read before.
+    pub heads: http1::Memo,
     #[expect(clippy::vec_box, reason = "the boxes are what goes round")]
     pool: Vec<Box<Exchange>>,
 }
@@ -362,12 +364,10 @@ impl Output {
     /// Takes an exchange back for reuse.
     pub fn recycle(&mut self, mut exchange: Box<Exchange>) {
         if self.pool.len() < POOL_LIMIT {
-            let mut details = std::mem::take(&mut exchange.details);
-            if details.kept_bytes() > POOLED_STRINGS {
-                details = Default::default();
+            if exchange.details.kept_bytes() > POOLED_STRINGS {
+                exchange.details = Default::default();
             }
-            details.clear();
-            *exchange = Exchange { details, ..Exchange::default() };
+            exchange.reset();
             self.pool.push(exchange);
         }
     }

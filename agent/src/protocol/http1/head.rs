@@ -3,8 +3,11 @@
 //! Lenient where servers are: bare LF line ends, empty lines before the start line, obsolete folding, bytes that
 //! are no UTF-8, any token as a method.
 
+mod memo;
+
 use memchr::{memchr, memchr_iter, memrchr};
 
+pub use self::memo::Memo;
 use crate::{protocol::Recognition, trace::context::Fields};
 
 /// The longest method token that is taken for one: RFC 9110 §9.1 sets no limit; WebDAV's longest is 15.
@@ -69,18 +72,9 @@ pub enum Parsed<'a> {
     Invalid,
 }
 
-/// Reads a head that begins at the first byte (after any empty lines).
+/// Reads a head that begins at the first byte (after any empty lines), and gathers the fields that tell of traces and proxies.
 #[must_use]
-pub fn parse(bytes: &[u8]) -> Parsed<'_> {
-    read(bytes, None)
-}
-
-/// The same, and gathers the fields that tell of traces and proxies.
-pub fn parse_with<'a>(bytes: &'a [u8], fields: &mut Fields<'a>) -> Parsed<'a> {
-    read(bytes, Some(fields))
-}
-
-fn read<'a>(bytes: &'a [u8], mut others: Option<&mut Fields<'a>>) -> Parsed<'a> {
+pub fn parse<'a>(bytes: &'a [u8], mut others: Option<&mut Fields<'a>>) -> Parsed<'a> {
     let skipped = leading_empty_lines(bytes);
     let rest = bytes.get(skipped..).unwrap_or_default();
     let mut lines = Lines { bytes: rest, at: 0 };

@@ -17,5 +17,5 @@ mod headers;
 mod tests;
 
 pub use connection::Connection;
-pub use head::{recognise, recognise_known, recognise_partial};
+pub use head::{Memo, recognise, recognise_known, recognise_partial};
 pub use headers::{Header, Headers};

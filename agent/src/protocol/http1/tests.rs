@@ -197,7 +197,7 @@ fn heads_are_framed_by_their_fields() {
         let end = if fields.is_empty() { "\r\n" } else { "\r\n\r\n" };
         for start in ["POST / HTTP/1.1", "HTTP/1.1 200 OK"] {
             let head = format!("{start}\r\n{fields}{end}");
-            let Parsed::Whole(found, length) = parse(head.as_bytes()) else { panic!("no head: {head:?}") };
+            let Parsed::Whole(found, length) = parse(head.as_bytes(), None) else { panic!("no head: {head:?}") };
             assert_eq!((found.framing, length), (expected, head.len()), "{head:?}");
         }
     }
@@ -231,7 +231,7 @@ fn start_lines_are_those_of_http_1() {
         ("HTTP/2 200 OK", None),
     ] {
         let head = format!("{line}\r\nHost: h\r\n\r\n");
-        let found = match parse(head.as_bytes()) {
+        let found = match parse(head.as_bytes(), None) {
             Parsed::Whole(found, _) => Some((found.start, found.minor)),
             Parsed::Invalid => None,
             Parsed::NeedMore => panic!("{line:?} is whole"),
@@ -286,11 +286,11 @@ proptest! {
             head.extend_from_slice(line.as_bytes());
         }
         for length in 0..head.len() {
-            let before = parse(&head[..length]);
+            let before = parse(&head[..length], None);
             prop_assert_eq!(before, Parsed::NeedMore, "{} of {:?}", length, String::from_utf8_lossy(&head));
             prop_assert!(!has_end(&head[..length], 0));
         }
-        let Parsed::Whole(_, length) = parse(&head) else { panic!("no head: {head:?}") };
+        let Parsed::Whole(_, length) = parse(&head, None) else { panic!("no head: {head:?}") };
         prop_assert_eq!(length, head.len());
         prop_assert!(has_end(&head, searched.min(head.len() - 1)));
     }

@@ -40,7 +40,7 @@ impl Connection {
             return Parse::NeedMore;
         }
         let mut fields = Fields::default();
-        match head::parse_with(piece.bytes, &mut fields) {
+        match output.heads.read(piece.bytes, Some(&mut fields)) {
             Parsed::Whole(found, length) => {
                 self.request.searched = 0;
                 self.long_head |= length > LONG_HEAD;

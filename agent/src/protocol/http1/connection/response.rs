@@ -62,7 +62,7 @@ impl Connection {
             self.response.searched = piece.bytes.len();
             return Parse::NeedMore;
         }
-        match head::parse(piece.bytes) {
+        match output.heads.read(piece.bytes, None) {
             Parsed::Whole(found, length) => {
                 self.response.searched = 0;
                 self.response.body = piece.at + length as u64;

@@ -56,7 +56,7 @@ pub struct Options {
     /// Tell only the stories whose name, or one of whose tests' names, contains this.
     #[arg(long)]
     filter: Option<String>,
-    /// Write what was found into docs/kernels.md and tests/vm/, with which it is compared from then on.
+    /// Write what was found into README.md and tests/vm/, with which it is compared from then on.
     #[arg(long)]
     record: bool,
 }

@@ -42,6 +42,9 @@ pub(super) fn deliver(
             parked.push(cookie);
         }
     }
+    if output.has_no_more() {
+        return;
+    }
     for bounds in output.opened.drain(..) {
         delivery.stream_opened(&stream(cookie, flow, bounds), &mut Link::of(cookie, flow, pairs));
     }

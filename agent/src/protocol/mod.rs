@@ -353,6 +353,12 @@ impl Output {
         Self { headers, ..self }
     }
 
+    /// Whether there is nothing but exchanges, as nearly always.
+    #[must_use]
+    pub const fn has_no_more(&self) -> bool {
+        self.opened.is_empty() && self.closed.is_empty() && self.handshakes.is_empty() && self.messages.is_empty()
+    }
+
     /// A blank exchange.
     #[must_use]
     pub fn blank(&mut self) -> Box<Exchange> {

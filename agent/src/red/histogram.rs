@@ -28,7 +28,7 @@ impl<const N: usize> Histogram<N> {
 
     /// Counts `value`, given in the smallest unit of `bounds`. Gives the index of its bucket.
     pub fn observe(&mut self, bounds: &Bounds<N>, value: u64) -> usize {
-        let bucket = bounds.upper.iter().filter(|upper| value > **upper).count();
+        let bucket = bounds.upper.partition_point(|upper| value > *upper);
         if let Some(count) = self.buckets.get_mut(bucket) {
             *count += 1;
         }

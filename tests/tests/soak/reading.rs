@@ -7,22 +7,15 @@ use std::time::Duration;
 
 use redtap_tests::agent::Agent;
 use redtap_tests::kernel::maps_of;
+use redtap_tests::process::{own_memory, status};
 
 /// Time between two readings, when nothing else happens: the agent forgets a connection 5 seconds after its end, and each
 /// reading makes one.
 pub const APART: Duration = Duration::from_secs(7);
 
-/// By how much the agent's resident memory may be larger at the end: what the allocator wants for itself, and 26 bytes for
+/// By how much the agent's own memory may be larger at the end: what the allocator wants for itself, and 26 bytes for
 /// each end of a connection that was open with all others.
 const GROWTH: u64 = 4 * 1024 * 1024;
-
-/// Tables that remember what has ended until they are full: they may grow to their limits.
-const CACHES: [&str; 2] = [
-    // By process: one that ends is not taken out.
-    "languages",
-    // By socket: of UDP's, the kernel tells no end.
-    "udp_owners",
-];
 
 /// Tables in which others of this host are as well, who come into sight when they please, and how many of those are let pass:
 /// what comes and goes here does so hundreds of times a minute.
@@ -32,8 +25,8 @@ const STRANGERS: u64 = 16;
 /// A reading.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
-    /// Resident memory in bytes.
-    pub resident: u64,
+    /// Its own memory in bytes, without the files that it has mapped.
+    pub own: u64,
     /// What is held, in numbers: descriptors, threads, entries of maps and tables.
     pub held: BTreeMap<String, u64>,
     /// What was dropped since the start, by unit and reason.
@@ -45,16 +38,11 @@ impl Reading {
     pub fn of(agent: &Agent) -> Self {
         // Of the scrape that comes first, the agent has the same connection and thread every time.
         let scrape = agent.scrape();
-        let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("the agent's status");
-        let number = |name: &str| -> u64 {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let word = line.and_then(|line| line.split_whitespace().next());
-            word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no {name}: {status}"))
-        };
+        let threads = status(agent.pid(), "Threads").parse().expect("a number of threads");
         let descriptors = fs::read_dir(format!("/proc/{}/fd", agent.pid())).expect("the agent's descriptors");
         let mut held = BTreeMap::from([
             ("descriptors".to_owned(), count(descriptors.count())),
-            ("threads".to_owned(), number("Threads")),
+            ("threads".to_owned(), threads),
         ]);
         held.extend(
             maps_of(agent.pid()).into_iter().map(|(name, entries)| (format!("map {name}"), count(entries))),
@@ -69,7 +57,7 @@ impl Reading {
             let labels = [("unit", unit), ("reason", reason)];
             dropped.insert(format!("dropped {unit} {reason}"), scrape.count("redtap_dropped_total", &labels));
         }
-        Self { resident: number("VmRSS") * 1024, held, dropped }
+        Self { own: own_memory(agent.pid()), held, dropped }
     }
 
     /// The less of each number held; what was dropped is that of the later reading.
@@ -78,7 +66,7 @@ impl Reading {
         for (name, now) in later.held {
             held.entry(name).and_modify(|least| *least = now.min(*least)).or_insert(now);
         }
-        Self { resident: self.resident.min(later.resident), held, dropped: later.dropped }
+        Self { own: self.own.min(later.own), held, dropped: later.dropped }
     }
 }
 
@@ -87,10 +75,10 @@ impl Display for Reading {
         let of = |name: &str| self.held.get(name).copied().unwrap_or_default();
         let dropped: u64 = self.dropped.values().sum();
         let (descriptors, threads, flows) = (of("descriptors"), of("threads"), of("table flows"));
-        let resident = self.resident / 1024;
+        let own = self.own / 1024;
         write!(
             out,
-            "{resident} KiB, {descriptors} descriptors, {threads} threads, {flows} connections, {dropped} dropped"
+            "{own} KiB, {descriptors} descriptors, {threads} threads, {flows} connections, {dropped} dropped"
         )
     }
 }
@@ -98,11 +86,11 @@ impl Display for Reading {
 /// What is more at the end than it was.
 pub fn grown(begin: &Reading, end: &Reading) -> Vec<String> {
     let mut grown = Vec::new();
-    if end.resident > begin.resident + GROWTH {
+    if end.own > begin.own + GROWTH {
         grown.push(format!(
-            "resident memory: {} KiB, then {}, which is more than {} KiB more",
-            begin.resident / 1024,
-            end.resident / 1024,
+            "own memory: {} KiB, then {}, which is more than {} KiB more",
+            begin.own / 1024,
+            end.own / 1024,
             GROWTH / 1024
         ));
     }
@@ -111,7 +99,6 @@ pub fn grown(begin: &Reading, end: &Reading) -> Vec<String> {
         let most = match name.as_str() {
             // An entry for each connection that has carried what no record tells: those that stay come to have one.
             "map LIVE" => begin.held.get("table flows").copied().unwrap_or_default().max(before),
-            _ if is_one_of(&CACHES, name) => continue,
             _ if is_one_of(&SHARED, name) => before + STRANGERS,
             _ => before,
         };
@@ -132,10 +119,10 @@ fn count(number: usize) -> u64 {
 
 #[test]
 fn what_grows_is_named() {
-    let reading = |resident, threads, flows| {
+    let reading = |own, threads, flows| {
         let held = [("threads", threads), ("table flows", flows)];
         let held = held.map(|(name, number): (&str, u64)| (name.to_owned(), number)).into();
-        Reading { resident, held, dropped: BTreeMap::new() }
+        Reading { own, held, dropped: BTreeMap::new() }
     };
     let begin = reading(GROWTH, 5, 10);
     assert!(grown(&begin, &reading(2 * GROWTH, 5, 9)).is_empty());

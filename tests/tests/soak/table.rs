@@ -15,7 +15,7 @@ pub fn table(begin: &Reading, readings: &[Reading], end: &Reading) -> String {
     columns.extend(shown.map(|(minute, reading)| (format!("{minute} min"), reading)));
     columns.push(("end".to_owned(), end));
     let mut text = row("", columns.iter().map(|(name, _)| name.clone()));
-    text += &row("resident KiB", columns.iter().map(|(_, reading)| (reading.resident / 1024).to_string()));
+    text += &row("own KiB", columns.iter().map(|(_, reading)| (reading.own / 1024).to_string()));
     for (name, is_held) in names(begin, end) {
         text += &row(
             name,

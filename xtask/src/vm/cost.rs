@@ -12,9 +12,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::guest::Guest;
 use super::kernels::Kernel;
 use super::machine::Machine;
+use super::record;
 use super::table::grouped;
 use crate::process::say;
 use crate::workspace;
+
+/// What the table of the README lies between.
+const BEGIN: &str = "<!-- cargo xtask vm --cost --record -->";
+const END: &str = "<!-- end of cost -->";
 
 /// One processor, for which client, server and agent compete.
 const MACHINE: Machine = Machine { processors: 1, memory: 1024, deadline: Duration::from_secs(3600) };
@@ -87,11 +92,12 @@ pub fn cost(kernel: &Kernel, redtap: &Path, record: bool) -> Result<()> {
     let costs = Costs::read(&told?)?;
     println!("instructions on linux {}\n\n{}\n{}", kernel.version, costs.table(), costs.programs());
     let file = workspace::root().join("tests/vm/cost.txt");
+    costs.books()?;
     if record {
         fs::write(&file, costs.written(&kernel.line()))
             .with_context(|| format!("cannot write {}", file.display()))?;
+        record::write_between(BEGIN, END, &costs.table())?;
     }
-    costs.books()?;
     let complaints = costs.risen(&read(&fs::read_to_string(&file).unwrap_or_default()));
     if !complaints.is_empty() {
         bail!("being watched costs more than tests/vm/cost.txt says (--record to have it so):\n{complaints}");

@@ -40,14 +40,14 @@ loads() {
 
 # watched NAME FLAGS…: with redtap, and what it counted.
 watched() {
-    name=$1
+    way=$1
     shift
     redtap run --listen 127.0.0.1:9440 "$@" >/tmp/redtap.log 2>&1 &
     agent=$!
     await http://127.0.0.1:9440/readyz
-    loads "$name" $agent
+    loads "$way" $agent
     curl --silent http://127.0.0.1:9440/metrics >/tmp/metrics
-    show "told $name" grep -E '^(http_(server|client)_request_duration_seconds_count|redtap_dropped_total|redtap_program_run)' /tmp/metrics
+    show "told $way" grep -E '^(http_(server|client)_request_duration_seconds_count|redtap_dropped_total|redtap_program_run)' /tmp/metrics
     kill $agent
     wait $agent
 }

@@ -22,10 +22,6 @@ const TOLERANCE: f64 = 0.10;
 /// Instructions by kernel's line and program.
 type Verified = BTreeMap<(String, String), u64>;
 
-fn document() -> PathBuf {
-    workspace::root().join("docs/kernels.md")
-}
-
 fn verified_file() -> PathBuf {
     workspace::root().join("tests/vm/verified.txt")
 }
@@ -35,16 +31,24 @@ fn verified_file() -> PathBuf {
 /// # Errors
 /// When a file cannot be written, or has no place for the table.
 pub fn write(outcomes: &[Outcome]) -> Result<()> {
-    let (document, verified) = (document(), verified_file());
-    let text = fs::read_to_string(&document).with_context(|| format!("cannot read {}", document.display()))?;
-    let text =
-        replaced(&text, BEGIN, END, &table(outcomes)).context("docs/kernels.md has no place for a table")?;
-    fs::write(&document, text)?;
+    let verified = verified_file();
+    write_between(BEGIN, END, &table(outcomes))?;
     let mut all = read(&fs::read_to_string(&verified).unwrap_or_default());
     let lines: Vec<&str> = outcomes.iter().map(|outcome| outcome.line.as_str()).collect();
     all.retain(|(line, _), _| !lines.contains(&line.as_str()));
     all.extend(found(outcomes));
     fs::write(&verified, written(&all)).with_context(|| format!("cannot write {}", verified.display()))
+}
+
+/// Replaces what lies between two lines of the README.
+///
+/// # Errors
+/// When they are not there, or it cannot be written.
+pub fn write_between(begin: &str, end: &str, text: &str) -> Result<()> {
+    let document = workspace::root().join("README.md");
+    let before = fs::read_to_string(&document).context("cannot read README.md")?;
+    let after = replaced(&before, begin, end, text).context("README.md has no place for a table")?;
+    fs::write(&document, after).context("cannot write README.md")
 }
 
 /// Compares the verifier's cost with what is recorded.

@@ -25,7 +25,8 @@ impl Flow {
             Reader::Opaque => next.flags |= hint::OPAQUE,
             Reader::Undecided { .. } => {}
             Reader::Protocol(connection) => {
-                next.flags |= match (connection.appetite(Direction::Rx), connection.detail()) {
+                let (rx, tx) = (connection.appetite(Direction::Rx), connection.appetite(Direction::Tx));
+                next.flags |= match (rx, connection.detail()) {
                     (Appetite::Nothing, _) => hint::STREAM,
                     (_, Detail::Everything) => hint::FULL,
                     (_, Detail::Single) => hint::SINGLE,
@@ -39,13 +40,11 @@ impl Flow {
                     next.flags |= hint::TX_SKIP;
                     next.tx_skip_to = to;
                 }
-                let rx = connection.appetite(Direction::Rx) == Appetite::Bulk;
-                if bulk(rx, &self.rx, &mut self.bulk_since[0]) {
+                if bulk(rx == Appetite::Bulk, &self.rx, &mut self.bulk_since[0]) {
                     next.flags |= hint::RX_BULK;
                     next.rx_bulk_at = self.tx.end() as u32;
                 }
-                let tx = connection.appetite(Direction::Tx) == Appetite::Bulk;
-                if bulk(tx, &self.tx, &mut self.bulk_since[1]) {
+                if bulk(tx == Appetite::Bulk, &self.tx, &mut self.bulk_since[1]) {
                     next.flags |= hint::TX_BULK;
                     next.tx_bulk_at = self.rx.end() as u32;
                 }

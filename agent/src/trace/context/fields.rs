@@ -34,6 +34,18 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Whether no field of a trace is among them, as of most requests.
+    #[must_use]
+    pub const fn tell_nothing(&self) -> bool {
+        self.traceparents == 0
+            && self.b3.is_empty()
+            && self.b3_trace_id.is_empty()
+            && self.b3_span_id.is_empty()
+            && self.b3_sampled.is_empty()
+            && self.b3_flags.is_empty()
+            && self.uber_trace_id.is_empty()
+    }
+
     /// Takes a field line if it is one of these. `value` is without white space around it.
     pub fn add(&mut self, name: &[u8], value: &'a [u8]) {
         let is = |field: &[u8]| name.eq_ignore_ascii_case(field);

@@ -37,6 +37,9 @@ pub struct Carried {
 /// `tracestate` that goes with it.
 #[must_use]
 pub fn parse<'f>(fields: &'f Fields<'f>, order: Propagators) -> Option<(Carried, TraceState<'f>)> {
+    if fields.tell_nothing() {
+        return None;
+    }
     order.formats().find_map(|format| match format {
         Format::TraceContext => {
             let carried = fields.trace_parent().and_then(trace_parent::parse)?;

@@ -41,8 +41,8 @@ const COST_LINE: &str = "6.12";
 /// How long one test may take in a machine, in seconds.
 const TEST_SECONDS: u32 = 300;
 
-/// What a machine has where stories are told: they move between processors.
-const STORY_MACHINE: Machine = Machine { processors: 2, memory: 2048, deadline: Duration::from_secs(3600) };
+/// What a machine has where stories are told.
+const STORY_MACHINE: Machine = Machine { memory: 2048, deadline: Duration::from_secs(3600) };
 
 /// What to boot, and what to do there.
 #[derive(Args)]

@@ -1,6 +1,10 @@
 //! Both ends of a connection on one host: whose socket is at the other end.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use hashbrown::HashMap;
 
@@ -34,8 +38,25 @@ struct Place {
     translated: Option<Box<SocketAddr>>,
 }
 
-/// Local and peer address of a socket.
-type Pair = (SocketAddr, SocketAddr);
+/// Local and peer address of a socket, IPv4 mapped, in a form that is quick to hash: it is looked up for each connection
+/// again and again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Pair {
+    local: u128,
+    peer: u128,
+    ports: u32,
+}
+
+impl Pair {
+    fn new(local: SocketAddr, peer: SocketAddr) -> Self {
+        let bits = |address: SocketAddr| match address.ip() {
+            IpAddr::V4(address) => u128::from(address.to_ipv6_mapped()),
+            IpAddr::V6(address) => u128::from(address),
+        };
+        let ports = u32::from(local.port()) << 16 | u32::from(peer.port());
+        Self { local: bits(local), peer: bits(peer), ports }
+    }
+}
 
 /// The sockets of this host by their addresses.
 #[derive(Default)]
@@ -48,7 +69,7 @@ impl Pairs {
     /// A socket has these addresses.
     pub fn opened(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, owner: Owner) {
         let fresh = Place { cookie, owner, sockets: 1, gone: None, translated: None };
-        match self.places.entry((local, peer)) {
+        match self.places.entry(Pair::new(local, peer)) {
             hashbrown::hash_map::Entry::Vacant(vacant) => {
                 vacant.insert(fresh);
             }
@@ -65,7 +86,7 @@ impl Pairs {
 
     /// The process of a socket has become known.
     pub fn owned(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, owner: Owner) {
-        if let Some(place) = self.places.get_mut(&(local, peer))
+        if let Some(place) = self.places.get_mut(&Pair::new(local, peer))
             && place.cookie == cookie
         {
             place.owner = owner;
@@ -77,7 +98,7 @@ impl Pairs {
 
     /// The peer's address of a socket stands for another, which is the one that the other end has.
     pub fn translated(&mut self, local: SocketAddr, peer: SocketAddr, cookie: u64, behind: SocketAddr) {
-        let Some(place) = self.places.get_mut(&(local, peer)) else { return };
+        let Some(place) = self.places.get_mut(&Pair::new(local, peer)) else { return };
         if place.cookie != cookie || place.translated.is_some() || behind == peer {
             return;
         }
@@ -92,16 +113,16 @@ impl Pairs {
     /// Whom the peer's address of a socket stands for, if it is known to stand for another.
     #[must_use]
     pub fn behind(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketAddr> {
-        self.places.get(&(local, peer))?.translated.as_deref().copied()
+        self.places.get(&Pair::new(local, peer))?.translated.as_deref().copied()
     }
 
     /// A socket is gone.
     pub fn closed(&mut self, local: SocketAddr, peer: SocketAddr, now: Nanos) {
-        let Some(place) = self.places.get_mut(&(local, peer)) else { return };
+        let Some(place) = self.places.get_mut(&Pair::new(local, peer)) else { return };
         place.sockets = place.sockets.saturating_sub(1);
         if place.sockets == 0 && place.gone.is_none() {
             place.gone = Some(now);
-            self.gone.push_back((now, (local, peer)));
+            self.gone.push_back((now, Pair::new(local, peer)));
             if let Some(behind) = place.translated.as_deref().copied() {
                 self.closed(local, behind, now);
             }
@@ -111,7 +132,7 @@ impl Pairs {
     /// Who is at the other end of a socket with these addresses, if that is this host, and one socket only.
     #[must_use]
     pub fn other_end(&self, local: SocketAddr, peer: SocketAddr) -> Option<Owner> {
-        let place = self.places.get(&(self.behind(local, peer).unwrap_or(peer), local))?;
+        let place = self.places.get(&Pair::new(self.behind(local, peer).unwrap_or(peer), local))?;
         (place.sockets <= 1).then_some(place.owner)
     }
 

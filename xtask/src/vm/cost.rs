@@ -21,8 +21,8 @@ use crate::workspace;
 const BEGIN: &str = "<!-- cargo xtask vm --cost --record -->";
 const END: &str = "<!-- end of cost -->";
 
-/// One processor, for which client, server and agent compete.
-const MACHINE: Machine = Machine { processors: 1, memory: 1024, deadline: Duration::from_secs(3600) };
+/// Client, server and agent compete for its one processor.
+const MACHINE: Machine = Machine { memory: 1024, deadline: Duration::from_secs(3600) };
 
 /// By how much the cost of being watched may exceed what is recorded.
 const TOLERANCE: f64 = 0.03;

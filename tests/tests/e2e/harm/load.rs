@@ -16,6 +16,9 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Clients that keep their connection.
 const KEPT: usize = 2;
 
+/// Long enough for all that the agent does now and then to be done, so that it has its occasion to go wrong.
+const WHILE: Duration = Duration::from_secs(3);
+
 /// Time between two new connections: those that have ended keep their ports for a while.
 const PAUSE: Duration = Duration::from_millis(4);
 
@@ -72,6 +75,15 @@ impl Load {
         let (answers, made) = (self.answers() + 100, connections() + 5);
         let more = wait::within(PATIENCE, || (self.answers() >= answers && connections() >= made).then_some(()));
         assert!(more.is_some(), "the load stands still at {} answers", self.answers());
+    }
+
+    /// Lets it go on for a while.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn goes_on_for_a_while(&self) {
+        let _ = wait::within(WHILE, || None::<()>);
+        self.goes_on();
     }
 
     /// Ends, and asserts that no client had to wait for long.

@@ -43,7 +43,7 @@ fn cgroup2_is_unmounted_under_the_agent() {
         server.base()
     );
     output(Place::Host.command(&tool("sh")).args(["-c", &ask]));
-    load.goes_on();
+    load.goes_on_for_a_while();
     let told = load.stop("cgroup2 unmounted");
     let scrape = assert_counted(&agent, told.answers + 1);
     assert!(dropped(&scrape).is_empty(), "{:?}", dropped(&scrape));

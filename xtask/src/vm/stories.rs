@@ -52,6 +52,7 @@ pub const STORIES: [Story; 10] = [
         tests: &[
             "harm::clock::the_clock_is_set_forward_and_back_under_load",
             "harm::cycles::started_and_ended_again_and_again_under_load",
+            "harm::disk::a_log_on_a_full_disk_keeps_nobody_from_counting",
             "harm::disk::a_recording_that_fills_the_disk_ends_with_an_error",
             "harm::disk::lines_for_a_full_disk_are_counted_as_dropped",
             "harm::memory::without_memory_it_goes_and_takes_nobody_with_it",

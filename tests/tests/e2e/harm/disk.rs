@@ -1,4 +1,4 @@
-//! File systems that are full: under a recording, under what the agent prints.
+//! File systems that are full: under a recording, under the agent's log, under what it prints.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -7,14 +7,15 @@ use std::process::Command;
 
 use redtap_tests::agent::Agent;
 use redtap_tests::gate::{self, tool};
-use redtap_tests::process::{Place, Service, output, scratch};
+use redtap_tests::process::{Place, Service, output, scratch, signal};
 use redtap_tests::redtap::command;
 use redtap_tests::remains::Remains;
 use redtap_tests::servers::nginx;
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::load::Load;
-use super::{Wrapped, assert_counted};
+use super::{Wrapped, assert_counted, dropped};
 
 /// A file system in memory with room for 1 MiB; unmounted on drop.
 struct Disk {
@@ -80,6 +81,31 @@ fn a_recording_that_fills_the_disk_ends_with_an_error() {
 }
 
 #[test]
+fn a_log_on_a_full_disk_keeps_nobody_from_counting() {
+    let Some(turn) = gate::privileged("a log on a full disk") else { return };
+    let disk = Disk::full();
+    let server = nginx(&Place::Host);
+    let before = Remains::now();
+    let log = disk.path("log");
+    let own = Wrapped::new(&turn.redtap, "exec", &format!("2>{}", log.display()));
+    let agent = Agent::start_silent(&own.script, &["--log", "debug"]);
+    let load = Load::start(server.address());
+    for _ in 0..5 {
+        // It says what it makes of that.
+        signal(agent.pid(), Signal::HUP);
+        load.goes_on();
+        let _ = agent.scrape();
+    }
+    let told = load.stop("a log on a full disk");
+    let scrape = assert_counted(&agent, told.answers);
+    assert!(dropped(&scrape).is_empty(), "{:?}", dropped(&scrape));
+    assert_eq!(disk.size("log"), 0, "there was room");
+    let end = agent.stop();
+    assert!(end.status.success(), "{end:?}");
+    before.assert_no_more();
+}
+
+#[test]
 fn lines_for_a_full_disk_are_counted_as_dropped() {
     let Some(turn) = gate::privileged("lines for a full disk") else { return };
     let disk = Disk::full();
@@ -91,7 +117,7 @@ fn lines_for_a_full_disk_are_counted_as_dropped() {
     let load = Load::start(server.address());
     load.goes_on();
     let _ = agent.scrape();
-    load.goes_on();
+    load.goes_on_for_a_while();
     let told = load.stop("lines for a full disk");
     let scrape = assert_counted(&agent, told.answers);
     let lost = scrape.count("redtap_dropped_total", &[("unit", "exchange")]);

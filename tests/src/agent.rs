@@ -127,6 +127,15 @@ impl Agent {
         self.child.id()
     }
 
+    /// How it ended, if it has.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    #[must_use]
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child's state")
+    }
+
     /// What it logged so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -29,6 +29,14 @@ impl Caller {
     /// # Panics
     /// When there is no whole answer.
     pub fn get(&mut self, target: &str, fields: &[&str]) -> u16 {
+        self.fetch(target, fields).0
+    }
+
+    /// Asks likewise and gives the status and the body.
+    ///
+    /// # Panics
+    /// When there is no whole answer.
+    pub fn fetch(&mut self, target: &str, fields: &[&str]) -> (u16, Vec<u8>) {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let request = format!("GET {target} HTTP/1.1\r\nHost: shop.example\r\n{fields}\r\n");
         self.stream.write_all(request.as_bytes()).expect("a send");
@@ -38,8 +46,8 @@ impl Caller {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
         let length: usize = length.unwrap_or_else(|| panic!("no length of the answer: {head}"));
         self.until(|unread| (unread.len() >= length).then_some(()));
-        self.unread.drain(..length);
-        head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+        let body = self.unread.drain(..length).collect();
+        (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body)
     }
 
     fn until<T>(&mut self, enough: impl Fn(&[u8]) -> Option<T>) -> T {

@@ -27,6 +27,7 @@ pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod redtap;
+pub mod remains;
 pub mod servers;
 pub mod tls;
 pub mod unit;

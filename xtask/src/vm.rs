@@ -132,6 +132,7 @@ fn story_guest(redtap: &Path, filter: Option<&str>) -> Result<Guest> {
     guest.directories = vec![cases.join("cases"), cases.join("programs"), go.clone()];
     guest.steps = format!(
         "show check redtap check --json\n\
+         export REDTAP_VM=1 REDTAP_CYCLES=16\n\
          export REDTAP_PRIVILEGED=1 REDTAP_BIN={} REDTAP_GO_PROGRAMS={}\n\
          export REDTAP_SERVERS='nginx,apache with mpm_event,haproxy before nginx,python http.server,go net/http,io_uring'\n\
          export REDTAP_CLIENTS='curl,curl --http1.0,python http.client and urllib,go net/http'\n",

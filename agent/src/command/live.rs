@@ -38,7 +38,9 @@ fn filter(config: &Config) -> EnvFilter {
 /// Where the agent's log goes: standard error.
 pub fn start_log(config: &Config) -> LogFilter {
     use std::io::IsTerminal;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(config)).with_writer(std::io::stderr);
+    // A line that cannot be written, as on a full disk, is lost. Saying so would go the same way, and there panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(config)).log_internal_errors(false);
+    let builder = builder.with_writer(std::io::stderr);
     // A second initialisation, as in tests, keeps the first.
     match config.log_format {
         LogFormat::Text => {

@@ -8,6 +8,7 @@ mod containers;
 mod dns;
 mod export;
 mod graph;
+mod harm;
 mod lifecycle;
 mod namespaces;
 mod raw;

@@ -310,7 +310,8 @@ fn print_thread() -> (SyncSender<Lines>, thread::JoinHandle<()>) {
     let thread = thread::spawn(move || {
         let mut out = io::stdout();
         for lines in receiver {
-            if out.write_all(&lines.bytes).and_then(|()| out.flush()).is_err() {
+            if let Err(error) = out.write_all(&lines.bytes).and_then(|()| out.flush()) {
+                tracing::warn!(%error, "standard output cannot be written: what would be printed is dropped from now on");
                 return;
             }
         }

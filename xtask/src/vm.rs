@@ -56,6 +56,9 @@ pub struct Options {
     /// Tell only the stories whose name, or one of whose tests' names, contains this.
     #[arg(long)]
     filter: Option<String>,
+    /// Of each story, only the first test.
+    #[arg(long)]
+    quick: bool,
     /// Write what was found into README.md and tests/vm/, with which it is compared from then on.
     #[arg(long)]
     record: bool,
@@ -89,7 +92,7 @@ pub fn vm(options: &Options) -> Result<()> {
         build_programs()?;
         return kernels.iter().try_for_each(|kernel| cost::cost(kernel, &redtap, options.record));
     }
-    let guest = story_guest(&redtap, options.filter.as_deref())?;
+    let guest = story_guest(&redtap, options)?;
     let mut outcomes = Vec::new();
     for kernel in &kernels {
         outcomes.push(tell(kernel, &guest)?);
@@ -116,7 +119,7 @@ fn tell(kernel: &Kernel, guest: &Guest) -> Result<Outcome> {
 }
 
 /// What the stories need: the tests as they are built for the host, at the same places.
-fn story_guest(redtap: &Path, filter: Option<&str>) -> Result<Guest> {
+fn story_guest(redtap: &Path, options: &Options) -> Result<Guest> {
     let mut guest = Guest::default();
     let agent = PathBuf::from("/usr/local/bin/redtap");
     guest.add_built(redtap, agent.clone())?;
@@ -140,8 +143,9 @@ fn story_guest(redtap: &Path, filter: Option<&str>) -> Result<Guest> {
         go.display()
     );
     for story in &STORIES {
-        for test in story.tests {
-            if filter.is_none_or(|filter| story.name.contains(filter) || test.contains(filter)) {
+        for test in story.tests.iter().take(if options.quick { 1 } else { usize::MAX }) {
+            if options.filter.as_deref().is_none_or(|filter| story.name.contains(filter) || test.contains(filter))
+            {
                 guest.steps += &format!("step {test} {TEST_SECONDS} {} --exact {test}\n", tests.display());
             }
         }

@@ -159,6 +159,12 @@ impl Host {
             .unwrap_or_else(|error| panic!("{parameter}: {error}"));
     }
 
+    /// Whether the kernel knows such a parameter.
+    #[must_use]
+    pub fn has(&self, parameter: &str) -> bool {
+        self.enter(|| std::fs::exists(format!("/proc/sys/net/{parameter}")).is_ok_and(|there| there))
+    }
+
     /// From now on, segments from and to `port` that arrive meet with this.
     pub fn deny(&self, verdict: Verdict, port: u16) {
         let element = format!("add element inet hosts {} {{ {port} }}\n", verdict.set());

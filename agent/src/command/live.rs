@@ -107,6 +107,7 @@ pub fn load(config: &Config) -> Result<(Probes, Ends), Error> {
         flows: u32::try_from(config.max_flows).unwrap_or(u32::MAX),
         ephemeral_low: host::ephemeral_low(),
         measure: config.program_stats,
+        without: config.without_programs.clone(),
     };
     Ok(Probes::load(&options)?)
 }

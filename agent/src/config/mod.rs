@@ -126,6 +126,8 @@ pub struct Config {
     pub cgroup: Option<PathBuf>,
     /// Level of the kernel side's log.
     pub bpf_log: BpfLog,
+    /// Programs to do without.
+    pub without_programs: Vec<&'static str>,
     /// Have the kernel measure programs.
     pub program_stats: bool,
     /// Watch the agent's own connections.
@@ -214,6 +216,7 @@ impl Default for Config {
             max_names: 16_384,
             cgroup: None,
             bpf_log: BpfLog::Off,
+            without_programs: Vec::new(),
             program_stats: false,
             include_self: false,
             confinement: true,

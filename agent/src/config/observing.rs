@@ -149,6 +149,14 @@ pub(super) static OBSERVING: &[Setting] = &[
         ..BLANK
     },
     Setting {
+        key: "without_programs",
+        value_name: Some("NAME,…"),
+        help: "Programs to do without, as redtap check names them: for a kernel on which one does harm",
+        tasks: &[Task::Run, Task::Check, Task::Record],
+        set: |config, text| value::programs(text).map(|value| config.without_programs = value),
+        ..BLANK
+    },
+    Setting {
         key: "program_stats",
         help: "Have the kernel measure the time of eBPF programs while the agent runs",
         tasks: &[Task::Run, Task::Record],

@@ -5,6 +5,8 @@ pub mod list;
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use crate::probe::PROGRAMS;
+
 /// Why a text is no value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
@@ -204,6 +206,19 @@ pub fn duration_or_zero(text: &str, range: RangeInclusive<Duration>) -> Result<D
     }
     let rejected = |rejected: Rejected| Rejected { expected: format!("{}, or 0", rejected.expected), ..rejected };
     duration(text, range).map_err(rejected)
+}
+
+/// Names of programs that can be done without.
+pub fn programs(text: &str) -> Result<Vec<&'static str>, Rejected> {
+    let names = || PROGRAMS.iter().filter(|program| !program.required).map(|program| program.name);
+    let known = |word: &str| {
+        let expected = || Rejected::expected(names().collect::<Vec<_>>().join(", "));
+        names().find(|name| *name == word).ok_or_else(|| match nearest(word, names()) {
+            Some(name) => expected().nearest(text.replacen(word, name, 1)),
+            None => expected(),
+        })
+    };
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(known).collect()
 }
 
 /// A filter of log messages: a level, or directives as `tracing-subscriber` reads them.

@@ -34,6 +34,8 @@ pub struct Options {
     pub log_level: u8,
     /// Have the kernel measure the programs.
     pub measure: bool,
+    /// Programs that are not to be loaded, whatever is lost.
+    pub without: Vec<&'static str>,
 }
 
 /// The loaded object: programs stay attached, and maps alive, for as long as this lives.
@@ -76,7 +78,7 @@ impl Probes {
         let layout = Layout::of_kernel();
         let mut ebpf = load_object(options, &layout, kernel_btf.as_ref(), None)?;
         let mut by_map = None;
-        if !loads_pickup(&mut ebpf, kernel_btf.as_ref()) {
+        if options.without.contains(&"pickup_btf") || !loads_pickup(&mut ebpf, kernel_btf.as_ref()) {
             by_map = layout.cookie;
             if by_map.is_some() {
                 ebpf = load_object(options, &layout, kernel_btf.as_ref(), by_map)?;
@@ -135,6 +137,9 @@ impl Probes {
             .iter()
             .map(|program| match program.name == unused {
                 true => (program, None),
+                false if options.without.contains(&program.name) => {
+                    (program, Some(Err("done without (without_programs)".to_owned())))
+                }
                 false if program.name.starts_with("cgroup_") && layout.cgroup.is_none() => {
                     (program, Some(Err("the kernel's BTF does not tell of its cgroups".to_owned())))
                 }

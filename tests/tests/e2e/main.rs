@@ -11,6 +11,7 @@ mod graph;
 mod harm;
 mod lifecycle;
 mod namespaces;
+mod programs;
 mod raw;
 mod replay;
 mod servers;

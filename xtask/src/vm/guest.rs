@@ -14,9 +14,9 @@ use crate::process::{command, find, run};
 use crate::workspace;
 
 /// Programs of the host.
-const PROGRAMS: [&str; 19] = [
+const PROGRAMS: [&str; 20] = [
     "nginx", "apache2", "haproxy", "curl", "wrk", "openssl", "busybox", "bpftool", "ip", "ss", "nstat", "nft",
-    "setpriv", "unshare", "nsenter", "mount", "umount", "strace", "python3",
+    "date", "setpriv", "unshare", "nsenter", "mount", "umount", "strace", "python3",
 ];
 
 /// Files of the host that programs read.

@@ -11,7 +11,7 @@ pub struct Story {
 }
 
 /// All of them.
-pub const STORIES: [Story; 10] = [
+pub const STORIES: [Story; 11] = [
     Story {
         name: "HTTP/1",
         tests: &["raw::ipv6", "raw::as_told", "raw::seven_bytes_a_segment", "raw::ipv4_mapped"],
@@ -37,6 +37,10 @@ pub const STORIES: [Story; 10] = [
     Story {
         name: "books",
         tests: &["telling::metrics_equal_the_ledger", "accounts::opaque_flows_cost_nothing_more"],
+    },
+    Story {
+        name: "each program left out",
+        tests: &["programs::each_can_be_done_without", "programs::what_is_required_or_unknown_cannot"],
     },
     Story {
         name: "start, stop, kill",

@@ -205,14 +205,20 @@ fn who_goes_away_has_abandoned_the_handshake() {
     let listener = fresh_listener(Ipv4Addr::LOCALHOST.into());
     let deaf = listener.local_addr().expect("an address");
     let hello = std::thread::scope(|scope| {
-        let heard = scope.spawn(|| hear(&listener));
+        let heard = scope.spawn(|| {
+            let (hello, mut stream) = hear(&listener);
+            stream.shutdown(Shutdown::Write).expect("an end");
+            // What it says to that is to arrive.
+            let _ = stream.read_to_end(&mut Vec::new());
+            hello
+        });
         let _ = certificates.client(&Place::Host, deaf, &["-servername", "deaf.example"]);
         heard.join().expect("a hello")
     });
     // A client that is not answered, and goes away when the server does.
     let mut stream = TcpStream::connect(deaf).expect("a connection");
     stream.write_all(&hello).expect("a hello sent");
-    let _ = hear(&listener);
+    drop(hear(&listener));
     assert_eq!(stream.read(&mut [0; 1]).expect("an end"), 0);
     drop(stream);
     for role in ["server", "client"] {
@@ -240,15 +246,15 @@ fn who_goes_away_has_abandoned_the_handshake() {
     assert!(error == Some("abandoned") || error == Some("alert_encrypted"), "{told:?}");
 }
 
-/// All that a client says at first.
-fn hear(listener: &TcpListener) -> Vec<u8> {
+/// All that a client says at first, and the connection.
+fn hear(listener: &TcpListener) -> (Vec<u8>, TcpStream) {
     let (mut stream, _) = listener.accept().expect("a client");
     let mut head = [0; 5];
     stream.read_exact(&mut head).expect("a record's head");
     let mut bytes = head.to_vec();
     bytes.resize(5 + usize::from(u16::from_be_bytes([head[3], head[4]])), 0);
     stream.read_exact(&mut bytes[5..]).expect("a record");
-    bytes
+    (bytes, stream)
 }
 
 fn await_handshakes(agent: &Agent, name: &str, expected: &BTreeMap<Labels, u64>) {

@@ -231,8 +231,16 @@ unsafe fn with_payload<'a, const EGRESS: bool>(passing: &Passing, flow: &'a mut 
     unsafe {
         let (seq, len, tcp_flags) = (passing.headers.seq, passing.headers.payload_len, passing.headers.flags);
         let mut now = u64::from(emit::unknown(passing.skb, 0));
-        if flow.state & state::KNOWN == 0 {
+        // That the handshake was completed, `sock_ops` tells, unless it could not be attached.
+        let untold =
+            flow.state & (state::ACTIVE | state::ESTABLISHED) == state::ACTIVE && tcp_flags & tcp::SYN == 0;
+        if flow.state & state::KNOWN == 0 || untold {
             emit::identify(passing.sk, flow, bpf_get_socket_cookie(passing.skb.cast()));
+        }
+        if untold {
+            flow.state |= state::ESTABLISHED;
+            let ack = passing.headers.ack;
+            (flow.rx_seq, flow.tx_seq) = if EGRESS { (ack, seq) } else { (seq, ack) };
         }
         note::<EGRESS>(flow, passing, &mut now);
         if !EGRESS {

@@ -5,6 +5,7 @@ use redtap_tests::caller::Caller;
 use redtap_tests::gate;
 use redtap_tests::line::Role;
 use redtap_tests::process::{Place, output};
+use redtap_tests::redtap::command;
 use redtap_tests::servers::nginx;
 
 /// Nothing is measured without these.
@@ -14,7 +15,7 @@ const REQUESTS: usize = 20;
 
 /// The programs of this kernel, as `redtap check` tells.
 fn programs(redtap: &std::path::Path) -> Vec<String> {
-    let report = output(Place::Host.command(redtap).args(["check", "--json"]));
+    let report = output(command(redtap).args(["check", "--json"]));
     let report: serde_json::Value = serde_json::from_str(&report).expect("a report");
     let features = report["features"].as_array().expect("features");
     let names = features.iter().map(|feature| feature["name"].as_str().expect("a name").to_owned());
@@ -69,8 +70,7 @@ fn each_can_be_done_without() {
 fn what_is_required_or_unknown_cannot() {
     let Some(turn) = gate::privileged("programs that are required") else { return };
     for (name, told) in [("ingress", "sock_ops"), ("sock_opz", "sock_ops")] {
-        let mut command = Place::Host.command(&turn.redtap);
-        let ended = command.args(["check", "--without-programs", name]).output().expect("redtap");
+        let ended = command(&turn.redtap).args(["check", "--without-programs", name]).output().expect("redtap");
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(!ended.status.success() && said.contains(told), "{name}: {said}");
     }

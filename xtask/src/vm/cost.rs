@@ -28,7 +28,10 @@ const MACHINE: Machine = Machine { memory: 1024, deadline: Duration::from_secs(3
 const TOLERANCE: f64 = 0.03;
 
 /// What two runs differ by at most, as a part of the whole: addresses and times are never quite the same.
-const NOISE: f64 = 0.002;
+const NOISE: f64 = 0.005;
+
+/// The load that is told of and not compared: from run to run, its acknowledgements fall differently, and by them its cost.
+const VARIES: &str = "opaque";
 
 /// Loads as `measured-load` knows them, and as the table does.
 const LOADS: [(&str, &str); 4] = [
@@ -200,7 +203,8 @@ impl Costs {
             ensure!(served == asked, "{way}: {asked} requests, {served} told at the server");
             let client = sum("http_client_request_duration_seconds_count", "service_name=\"measured-load\"");
             ensure!(way == "server" || client == asked, "{way}: {asked} requests, {client} told at the client");
-            let dropped = sum("redtap_dropped_total", "");
+            // Of what the agent's own exports are answered with, no spans are made.
+            let dropped = sum("redtap_dropped_total", "") - sum("redtap_dropped_total", "reason=\"own_export\"");
             ensure!(dropped == 0.0, "{way}: {dropped} dropped");
         }
         Ok(())
@@ -223,7 +227,7 @@ impl Costs {
         let mut text = format!(
             "# Instructions that being watched adds to a request, on linux {line}: cargo xtask vm --cost --record.\n"
         );
-        for (load, _) in LOADS {
+        for (load, _) in LOADS.iter().filter(|(load, _)| *load != VARIES) {
             for (way, _) in &WAYS[1..] {
                 if let Some(added) = self.added(load, way) {
                     let _ = writeln!(text, "{load} {way} {added:.0}");
@@ -276,8 +280,8 @@ mod tests {
     fn what_is_written_is_compared_with() {
         let costs = told(&[]);
         assert_eq!(costs.risen(&read(&costs.written("6.12"))), "");
-        assert_eq!(costs.risen(&read("kept both 7700\n")), "");
-        assert_eq!(costs.risen(&read("kept both 7600\n")), "kept, both: +7,600, now +8,000\n");
+        assert_eq!(costs.risen(&read("kept both 7600\n")), "");
+        assert_eq!(costs.risen(&read("kept both 7500\n")), "kept, both: +7,500, now +8,000\n");
     }
 
     #[test]

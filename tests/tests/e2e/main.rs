@@ -12,6 +12,7 @@ mod lifecycle;
 mod namespaces;
 mod raw;
 mod replay;
+mod same;
 mod servers;
 mod silence;
 mod tcp;

@@ -9,6 +9,7 @@ use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 const FIN: u16 = 0x001;
 const SYN: u16 = 0x002;
 const RST: u16 = 0x004;
+const PSH: u16 = 0x008;
 const ACK: u16 = 0x010;
 
 /// Kinds of options: two of a single byte, and two whose values are the connection's own (RFC 2018, RFC 7323).
@@ -74,7 +75,8 @@ pub struct Way {
     pub bytes: Vec<u8>,
     /// What carried it, each the first time that it was sent, in the order of the stream.
     pub carried: Vec<Carried>,
-    /// Every header that there was, those of mere acknowledgements included.
+    /// Every header that there was, those of mere acknowledgements included, but not of what was sent again: that is
+    /// marked otherwise (RFC 3168 §6.1.5).
     pub headers: BTreeSet<Header>,
     /// Segments of which all was sent before.
     pub again: usize,
@@ -147,6 +149,13 @@ impl Header {
     #[must_use]
     pub fn is_selective(&self) -> bool {
         self.options.iter().any(|option| option.first() == Some(&SELECTIVE))
+    }
+
+    /// The same without what depends on where a mass of bytes is cut: which segments push, and whether the end comes
+    /// with the last bytes or after them.
+    #[must_use]
+    pub fn anywhere(&self) -> Self {
+        Self { flags: self.flags & !(PSH | FIN), ..self.clone() }
     }
 
     fn has(&self, flag: u16) -> bool {
@@ -224,16 +233,16 @@ fn conversation(segments: &[Segment], client: u16, server: u16) -> Conversation 
 
 fn way<'a>(segments: impl Iterator<Item = (Placed, &'a [u8])>) -> Way {
     let mut segments: Vec<_> = segments.collect();
-    let headers = segments.iter().map(|(placed, _)| placed.header.clone()).collect();
     // What two CPUs send at a time may arrive the other way round.
     segments.sort_by_key(|(placed, _)| placed.at);
-    let mut way = Way { headers, ..Way::default() };
+    let mut way = Way::default();
     // The next byte of the stream, the first being 1.
     let mut next: usize = 1;
     let mut signalled = BTreeSet::new();
     for (placed, payload) in segments {
         let signals = placed.header.flags & (SYN | FIN | RST);
         if payload.is_empty() && signals == 0 {
+            way.headers.insert(placed.header);
             continue;
         }
         let at = usize::try_from(placed.at).expect("a short stream");
@@ -247,6 +256,7 @@ fn way<'a>(segments: impl Iterator<Item = (Placed, &'a [u8])>) -> Way {
         assert!(new.is_empty() || at + known == next, "bytes {next} to {at} of a stream were not captured");
         way.bytes.extend(new);
         next += new.len();
+        way.headers.insert(placed.header.clone());
         way.carried.push(Carried { at: placed.at, length: placed.length, header: placed.header });
     }
     way

@@ -7,7 +7,8 @@ use redtap_tests::raw::{Case, Chunking, Family, Run, Step, Stop, load};
 use redtap_tests::wait;
 
 use super::{
-    Likeness, PATIENCE, Recorder, Recording, UNWATCHED, WATCHED, assert_unwatched, difference, place, unstable,
+    Likeness, PATIENCE, Recorder, Recording, UNWATCHED, WATCHED, assert_unwatched, difference, headers, place,
+    unstable,
 };
 
 const FILES: [&str; 10] = [
@@ -87,6 +88,8 @@ fn watched(namespace: &Namespace, agent: &Agent, known: &[Known<'_>]) -> Vec<Str
     let mut in_full: Vec<bool> = known.iter().map(|known| known.script.waits()).collect();
     for round in 1..=PATIENCE {
         for way in WAYS {
+            let of_way = known.iter().filter(|known| known.script.way == way);
+            let headers = headers(of_way.flat_map(|known| &known.unwatched));
             let due = |at: &usize| known[*at].script.way == way && (round <= WATCHED || !in_full[*at]);
             let due: Vec<usize> = (0..known.len()).filter(due).collect();
             let scripts: Vec<_> = due.iter().map(|at| known[*at].script).collect();
@@ -99,7 +102,7 @@ fn watched(namespace: &Namespace, agent: &Agent, known: &[Known<'_>]) -> Vec<Str
                 if script.is_told(port) && wait::within(wait::PATIENCE, seen).is_none() {
                     unseen.push(script.name());
                 }
-                let fault = difference(Likeness::Segments, unwatched, &run);
+                let fault = difference(Likeness::Segments, &headers, unwatched, &run);
                 let fault = fault.or_else(|| {
                     let never = round == PATIENCE && !in_full[at];
                     never.then(|| {

@@ -14,7 +14,8 @@ use redtap_tests::servers::nginx;
 use redtap_tests::wait;
 
 use super::{
-    Likeness, PATIENCE, Recorder, Recording, UNWATCHED, WATCHED, assert_unwatched, difference, place, unstable,
+    Likeness, PATIENCE, Recorder, Recording, UNWATCHED, WATCHED, assert_unwatched, difference, headers, place,
+    unstable,
 };
 
 /// What clients do, and how much of it is the same.
@@ -54,7 +55,7 @@ const SCRIPTS: [Script; 8] = [
     },
     Script {
         name: "a few requests in one segment",
-        likeness: Likeness::Segments,
+        likeness: Likeness::Streams,
         connections: 1,
         act: |server, _| pipelined(server, 5),
     },
@@ -110,6 +111,7 @@ fn what_nginx_serves_is_the_same_on_the_wire() {
         faults.extend(unstable(script.likeness, runs).map(|fault| format!("{}: {fault}", script.name)));
     }
     assert!(faults.is_empty(), "unwatched, runs differ among themselves:\n{}", faults.join("\n"));
+    let headers = headers(unwatched.iter().flatten());
     let agent = Agent::start(&turn.redtap, &[]);
     for (script, runs) in SCRIPTS.iter().zip(&unwatched) {
         let usual = runs.iter().map(repeated).max();
@@ -120,8 +122,9 @@ fn what_nginx_serves_is_the_same_on_the_wire() {
             }
             let run = record(&namespace, server.address(), script);
             least = least.min(repeated(&run));
-            faults
-                .extend(difference(script.likeness, runs, &run).map(|fault| format!("{}: {fault}", script.name)));
+            faults.extend(
+                difference(script.likeness, &headers, runs, &run).map(|fault| format!("{}: {fault}", script.name)),
+            );
         }
         if Some(least) > usual {
             faults.push(format!("{}: {least} segments are sent again, or more", script.name));
@@ -146,7 +149,7 @@ fn what_changes_on_the_way_is_seen() {
             format!("table ip change {{ chain out {{ type filter hook output priority 0; {change}; }}; }}");
         namespace.run(&["nft", &table]);
         let run = record(&namespace, server.address(), script);
-        assert!(difference(script.likeness, &usual, &run).is_some(), "{change}: not seen");
+        assert!(difference(script.likeness, &headers(&usual), &usual, &run).is_some(), "{change}: not seen");
         namespace.run(&["nft", "delete table ip change"]);
     }
 }

@@ -168,7 +168,8 @@ fn headers_differ(likeness: Likeness, known: &BTreeSet<Header>, actual: &Way, ag
                 known.iter().any(|known| known.anywhere() == header.anywhere())
             }
         };
-        !is_known && !(again && header.is_selective())
+        let is_excused = again && header.is_selective();
+        !is_known && !is_excused
     });
     let new: Vec<String> = new.map(ToString::to_string).collect();
     (!new.is_empty()).then(|| format!("headers that there are not unwatched:\n    {}", new.join("\n    ")))

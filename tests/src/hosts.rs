@@ -1,12 +1,6 @@
 //! Two hosts on a wire: network namespaces with a virtual Ethernet between them, and a packet filter in each.
 
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd as _;
-use std::panic::resume_unwind;
-use std::thread;
-
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::namespace::Namespace;
 use crate::process::Place;
@@ -141,13 +135,7 @@ impl Host {
     /// # Panics
     /// When `act` does, or its namespace is gone.
     pub fn enter<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        let Place::Namespace(name) = self.namespace.place() else { panic!("a namespace without a name") };
-        let entered = move || {
-            let namespace = File::open(format!("/run/netns/{name}")).expect("a namespace");
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("a namespace");
-            act()
-        };
-        thread::scope(|scope| scope.spawn(entered).join()).unwrap_or_else(|panic| resume_unwind(panic))
+        self.namespace.enter(act)
     }
 
     /// Sets a `net.` parameter, given with slashes.
@@ -155,8 +143,7 @@ impl Host {
     /// # Panics
     /// When the kernel refuses it.
     pub fn set(&self, parameter: &str, value: &str) {
-        self.enter(|| std::fs::write(format!("/proc/sys/net/{parameter}"), value))
-            .unwrap_or_else(|error| panic!("{parameter}: {error}"));
+        self.namespace.set(parameter, value);
     }
 
     /// Whether the kernel knows such a parameter.

@@ -1,6 +1,12 @@
 //! Network namespaces of the test's own.
 
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::panic::resume_unwind;
 use std::process::Command;
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::gate::tool;
 use crate::process::{Place, output};
@@ -39,6 +45,28 @@ impl Namespace {
         // What has no directory in its name is a tool of the host.
         let program = if program.contains('/') { program.into() } else { tool(program) };
         output(self.place().command(&program).args(rest))
+    }
+
+    /// Does something in it: sockets that are made meanwhile belong to it for ever.
+    ///
+    /// # Panics
+    /// When `act` does, or the namespace is gone.
+    pub fn enter<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        let entered = move || {
+            let namespace = File::open(format!("/run/netns/{}", self.name)).expect("a namespace");
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("a namespace");
+            act()
+        };
+        thread::scope(|scope| scope.spawn(entered).join()).unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Sets a `net.` parameter, given with slashes.
+    ///
+    /// # Panics
+    /// When the kernel refuses it.
+    pub fn set(&self, parameter: &str, value: &str) {
+        self.enter(|| std::fs::write(format!("/proc/sys/net/{parameter}"), value))
+            .unwrap_or_else(|error| panic!("{parameter}: {error}"));
     }
 
     /// Loses that many of a hundred TCP segments that arrive in it, at random, before any socket sees them.

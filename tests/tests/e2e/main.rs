@@ -14,6 +14,7 @@ mod namespaces;
 mod programs;
 mod raw;
 mod replay;
+mod same;
 mod servers;
 mod silence;
 mod tcp;

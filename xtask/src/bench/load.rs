@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::child::bound;
-use super::server::{PAUSE, Server};
+use super::server::{PACED, PAUSE, Server, UNPACED};
 use crate::process::output;
 
 /// Connections of `wrk`.
@@ -23,14 +23,16 @@ pub enum Load {
 }
 
 /// What a run achieved.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measure {
     /// Requests a second; bytes a second of [`Load::Bulk`].
     pub rate: f64,
-    /// Median latency in seconds; 0 of [`Load::Bulk`].
+    /// Median latency in seconds; 0 of [`Load::Bulk`], as the others.
     pub p50: f64,
-    /// 99th percentile of latency in seconds; 0 of [`Load::Bulk`].
+    /// 99th percentile of latency in seconds.
     pub p99: f64,
+    /// 99.9th percentile of latency in seconds.
+    pub p999: f64,
 }
 
 impl Load {
@@ -56,15 +58,11 @@ impl Load {
             return bulk(&output(&mut curl)?);
         }
         let mut wrk = bound("wrk");
-        wrk.args(["-t1", "--latency", &format!("-c{}", self.connections()), &format!("-d{seconds}s")]);
-        match self {
-            Self::Paced { .. } => {
-                wrk.arg("-s").arg(server.directory().join("pause.lua"));
-            }
-            Self::Churn => {
-                wrk.args(["-H", "Connection: close"]);
-            }
-            Self::KeepAlive | Self::Bulk => {}
+        wrk.args(["-t1", &format!("-c{}", self.connections()), &format!("-d{seconds}s")]);
+        let script = if matches!(self, Self::Paced { .. }) { PACED } else { UNPACED };
+        wrk.arg("-s").arg(server.directory().join(script));
+        if matches!(self, Self::Churn) {
+            wrk.args(["-H", "Connection: close"]);
         }
         let text = output(wrk.arg(format!("{url}/")))?;
         if text.contains("Socket errors") || text.contains("Non-2xx") {
@@ -82,23 +80,19 @@ fn bulk(text: &str) -> Result<Measure> {
         seconds += time.parse::<f64>().context("no time from curl")?;
     }
     ensure!(seconds > 0.0, "curl fetched nothing: {text}");
-    Ok(Measure { rate: bytes / seconds, p50: 0.0, p99: 0.0 })
+    Ok(Measure { rate: bytes / seconds, ..Measure::default() })
 }
 
+/// What `wrk` and the script that it runs say.
 fn measure(text: &str) -> Option<Measure> {
-    let after = |label: &str| text.lines().find_map(|line| line.trim_start().strip_prefix(label)).map(str::trim);
-    let latency = |label: &str| {
-        let value = after(label)?;
-        let (number, unit) = value.split_at(value.find(|letter: char| letter.is_ascii_alphabetic())?);
-        let unit = match unit {
-            "us" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            _ => return None,
-        };
-        Some(number.parse::<f64>().ok()? * unit)
-    };
-    Some(Measure { rate: after("Requests/sec:")?.parse().ok()?, p50: latency("50%")?, p99: latency("99%")? })
+    let after = |label: &str| text.lines().find_map(|line| line.strip_prefix(label)?.trim().parse::<f64>().ok());
+    let latency = |percentile: &str| Some(after(&format!("percentile {percentile} (us): "))? * 1e-6);
+    Some(Measure {
+        rate: after("Requests/sec:")?,
+        p50: latency("50")?,
+        p99: latency("99")?,
+        p999: latency("99.9")?,
+    })
 }
 
 #[cfg(test)]
@@ -107,10 +101,11 @@ mod tests {
 
     #[test]
     fn what_the_clients_print_is_read() {
-        let wrk = "  Thread Stats   Avg\n    Latency   430.22us\n  Latency Distribution\n     50%  412.00us\n     75%  1.00ms\n     99%    1.25ms\n  9 requests in 1.00s\nRequests/sec:  71234.50\n";
-        let Some(Measure { rate, p50, p99 }) = measure(wrk) else { panic!("not read") };
-        assert_eq!([rate, p50 * 1e6, p99 * 1e6].map(f64::round), [71235.0, 412.0, 1250.0]);
-        assert_eq!(measure("Requests/sec: 1\n"), None);
+        let wrk = "  Thread Stats   Avg\n    Latency   430.22us\n  9 requests in 1.00s\nRequests/sec:  71234.50\n\
+                   percentile 50 (us): 412\npercentile 99 (us): 1250\npercentile 99.9 (us): 20301\n";
+        let Some(Measure { rate, p50, p99, p999 }) = measure(wrk) else { panic!("not read") };
+        assert_eq!([rate, p50 * 1e6, p99 * 1e6, p999 * 1e6].map(f64::round), [71235.0, 412.0, 1250.0, 20301.0]);
+        assert_eq!(measure("Requests/sec: 1\npercentile 50 (us): 1\npercentile 99 (us): 1\n"), None);
         assert_eq!(bulk("100 0.5\n200 1.0").map(|measure| measure.rate).ok(), Some(200.0));
         assert!(bulk("").is_err());
     }

@@ -17,6 +17,20 @@ pub const SERVICE: &str = "redtap-bench-nginx";
 /// Time from an answer to the next question of a connection that is paced.
 pub const PAUSE: Duration = Duration::from_millis(2);
 
+/// The script of `wrk` for a load that is paced: connections pause, percentiles are told.
+pub const PACED: &str = "paced.lua";
+
+/// The script of `wrk` for any other.
+pub const UNPACED: &str = "unpaced.lua";
+
+/// Tells percentiles of latency once all is over; `wrk` itself goes no further than the 99th.
+const PERCENTILES: &str = "function done(summary, latency, requests)
+    for _, percentile in ipairs({ 50, 99, 99.9 }) do
+        io.write(string.format('percentile %g (us): %d\\n', percentile, latency:percentile(percentile)))
+    end
+end
+";
+
 /// Size of the file for bulk transfer; a run fetches it once for each of its seconds.
 const BULK_BYTES: u64 = 1 << 30;
 
@@ -50,7 +64,9 @@ impl Server {
     pub fn start(directory: &Path) -> Result<Self> {
         let port = free_port()?;
         fs::write(directory.join("nginx.conf"), CONFIGURATION.replace("PORT", &port.to_string()))?;
-        fs::write(directory.join("pause.lua"), format!("function delay() return {} end\n", PAUSE.as_millis()))?;
+        let pause = format!("function delay() return {} end\n", PAUSE.as_millis());
+        fs::write(directory.join(PACED), pause + PERCENTILES)?;
+        fs::write(directory.join(UNPACED), PERCENTILES)?;
         File::create(directory.join("bulk"))?.set_len(BULK_BYTES).context("cannot make a file of 1 GiB")?;
         let mut nginx = bound("nginx");
         nginx.arg("-p").arg(directory).args(["-c", "nginx.conf", "-e", "error.log"]);

@@ -55,7 +55,8 @@ pub fn print(rows: &[Row]) {
     println!("{}", text(rows));
 }
 
-fn text(rows: &[Row]) -> String {
+/// Rows in aligned columns, below a head.
+pub fn text(rows: &[Row]) -> String {
     let head = ["what", "median", "min–max", "bar", ""].map(str::to_owned);
     let cells = rows.iter().map(|row| {
         [row.what.to_owned(), row.value.clone(), row.spread.clone(), row.bar.clone(), row.verdict.to_owned()]

@@ -1,0 +1,204 @@
+//! nginx, whose answers come by writev and by sendfile.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
+
+use redtap_tests::agent::Agent;
+use redtap_tests::caller::Caller;
+use redtap_tests::gate;
+use redtap_tests::namespace::Namespace;
+use redtap_tests::servers::nginx;
+use redtap_tests::wait;
+
+use super::{
+    Likeness, PATIENCE, Recorder, Recording, UNWATCHED, WATCHED, assert_unwatched, difference, headers, place,
+    unstable,
+};
+
+/// What clients do, and how much of it is the same.
+struct Script {
+    name: &'static str,
+    likeness: Likeness,
+    connections: usize,
+    act: fn(SocketAddr, &mut Recorder),
+}
+
+const SCRIPTS: [Script; 8] = [
+    Script {
+        name: "answers of one write, a connection for all",
+        likeness: Likeness::Segments,
+        connections: 1,
+        act: |server, _| {
+            let mut caller = Caller::connect(server);
+            (0..30).for_each(|_| assert_eq!(caller.get("/hello", &[]), 200));
+        },
+    },
+    Script {
+        name: "small files, a connection for all",
+        likeness: Likeness::Segments,
+        connections: 1,
+        act: |server, _| {
+            let mut caller = Caller::connect(server);
+            (0..30).for_each(|_| assert_eq!(caller.get("/small", &[]), 200));
+        },
+    },
+    Script {
+        name: "a connection each",
+        likeness: Likeness::Segments,
+        connections: 20,
+        act: |server, _| {
+            (0..20).for_each(|_| assert_eq!(Caller::connect(server).get("/small", &["Connection: close"]), 200));
+        },
+    },
+    Script {
+        name: "a few requests in one segment",
+        likeness: Likeness::Streams,
+        connections: 1,
+        act: |server, _| pipelined(server, 5),
+    },
+    Script {
+        name: "many requests in one segment",
+        likeness: Likeness::Streams,
+        connections: 1,
+        act: |server, _| pipelined(server, 150),
+    },
+    Script {
+        name: "a mebibyte by sendfile, then a small answer",
+        likeness: Likeness::Streams,
+        connections: 1,
+        act: |server, _| {
+            let mut caller = Caller::connect(server);
+            assert_eq!(caller.get("/large", &[]), 200);
+            assert_eq!(caller.get("/small", &[]), 200);
+        },
+    },
+    Script {
+        name: "aborted in the middle of a request's head",
+        likeness: Likeness::Segments,
+        connections: 1,
+        act: |server, _| reset(&ask(server, "GET /small HTTP/1.1\r\nHos")),
+    },
+    Script {
+        name: "aborted in the middle of an answer",
+        likeness: Likeness::Beginnings,
+        connections: 1,
+        act: |server, recorder| {
+            let stream = ask(server, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+            // Nothing is under way any more.
+            wait::until("a client that takes no more", || {
+                recorder.so_far().iter().any(|segment| segment.shuts(server.port())).then_some(())
+            });
+            reset(&stream);
+        },
+    },
+];
+
+#[test]
+fn what_nginx_serves_is_the_same_on_the_wire() {
+    let Some(turn) = gate::privileged("same, nginx") else { return };
+    let namespace = place("same-nginx");
+    let server = nginx(&namespace.place());
+    assert_unwatched();
+    let unwatched: Vec<Vec<Recording>> = SCRIPTS
+        .iter()
+        .map(|script| (0..UNWATCHED).map(|_| record(&namespace, server.address(), script)).collect())
+        .collect();
+    let mut faults = Vec::new();
+    for (script, runs) in SCRIPTS.iter().zip(&unwatched) {
+        faults.extend(unstable(script.likeness, runs).map(|fault| format!("{}: {fault}", script.name)));
+    }
+    assert!(faults.is_empty(), "unwatched, runs differ among themselves:\n{}", faults.join("\n"));
+    let headers = headers(unwatched.iter().flatten());
+    let agent = Agent::start(&turn.redtap, &[]);
+    for (script, runs) in SCRIPTS.iter().zip(&unwatched) {
+        let usual = runs.iter().map(repeated).max();
+        let mut least = usize::MAX;
+        for round in 1..=PATIENCE {
+            if round > WATCHED && Some(least) <= usual {
+                break;
+            }
+            let run = record(&namespace, server.address(), script);
+            least = least.min(repeated(&run));
+            faults.extend(
+                difference(script.likeness, &headers, runs, &run).map(|fault| format!("{}: {fault}", script.name)),
+            );
+        }
+        if Some(least) > usual {
+            faults.push(format!("{}: {least} segments are sent again, or more", script.name));
+        }
+    }
+    assert!(faults.is_empty(), "watched, runs differ:\n{}", faults.join("\n"));
+    agent.fence();
+    assert!(!agent.exchanges(server.port()).is_empty(), "not seen by the agent, so not watched");
+    let _ = agent.scrape();
+}
+
+#[test]
+fn what_changes_on_the_way_is_seen() {
+    let Some(_turn) = gate::privileged("same, changed on the way") else { return };
+    let namespace = place("same-changed");
+    let server = nginx(&namespace.place());
+    let [script, ..] = &SCRIPTS;
+    let usual: Vec<Recording> = (0..UNWATCHED).map(|_| record(&namespace, server.address(), script)).collect();
+    assert_eq!(unstable(script.likeness, &usual), None);
+    for change in ["ip ttl set 63", "ip dscp set cs1", "tcp option maxseg size set 1000"] {
+        let table =
+            format!("table ip change {{ chain out {{ type filter hook output priority 0; {change}; }}; }}");
+        namespace.run(&["nft", &table]);
+        let run = record(&namespace, server.address(), script);
+        assert!(difference(script.likeness, &headers(&usual), &usual, &run).is_some(), "{change}: not seen");
+        namespace.run(&["nft", "delete table ip change"]);
+    }
+}
+
+fn record(namespace: &Namespace, server: SocketAddr, script: &Script) -> Recording {
+    Recorder::with(namespace, |recorder| {
+        (script.act)(server, recorder);
+        let mut run = recorder.run(server.port(), script.connections);
+        for conversation in &mut run {
+            without_dates(&mut conversation.server.bytes);
+        }
+        run
+    })
+}
+
+/// How many segments were sent again.
+fn repeated(run: &Recording) -> usize {
+    run.iter().map(|conversation| conversation.client.again + conversation.server.again).sum()
+}
+
+/// The fields of that name are as long as ever, and say nothing.
+fn without_dates(bytes: &mut [u8]) {
+    const FIELD: &[u8] = b"\r\nDate: ";
+    for at in 0..bytes.len() {
+        if bytes[at..].starts_with(FIELD) {
+            let value = bytes[at + FIELD.len()..].iter_mut().take_while(|byte| **byte != b'\r');
+            value.for_each(|byte| *byte = b'-');
+        }
+    }
+}
+
+fn ask(server: SocketAddr, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect_timeout(&server, wait::PATIENCE).expect("a connection");
+    stream.set_read_timeout(Some(wait::PATIENCE)).expect("a time limit");
+    stream.set_nodelay(true).expect("no delay");
+    stream.write_all(request.as_bytes()).expect("a send");
+    stream
+}
+
+fn pipelined(server: SocketAddr, count: usize) {
+    let mut requests: String =
+        (1..count).map(|number| format!("GET /small?{number} HTTP/1.1\r\nHost: h\r\n\r\n")).collect();
+    requests += "GET /small?0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let mut answers = Vec::new();
+    ask(server, &requests).read_to_end(&mut answers).expect("answers");
+    assert_eq!(String::from_utf8_lossy(&answers).matches("HTTP/1.1 200 OK").count(), count);
+}
+
+/// Ends by RST once the stream goes.
+fn reset(stream: &TcpStream) {
+    set_socket_linger(stream, Some(Duration::ZERO)).expect("SO_LINGER");
+}

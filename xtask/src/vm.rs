@@ -164,10 +164,10 @@ fn tests() -> Result<PathBuf> {
     let mut cargo = command("cargo");
     cargo.current_dir(workspace::root()).args(["test", "--package", "redtap-tests", "--test", "e2e", "--no-run"]);
     let messages = output(cargo.args(["--message-format", "json"])).context("the tests do not build")?;
-    let executable = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let of_tests = message["target"]["name"] == "e2e";
         message["executable"].as_str().filter(|_| of_tests).map(PathBuf::from)
     });
-    executable.last().context("cargo tells of no tests")
+    executables.next_back().context("cargo tells of no tests")
 }

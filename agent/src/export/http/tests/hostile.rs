@@ -102,7 +102,7 @@ fn paths_lead_nowhere() {
             "//etc/passwd",
             "/etc/passwd",
             "/proc/self/environ",
-            "/proc/1/root/etc/passwd",
+            "/proc/1/cwd/etc/passwd",
             "/tlsparser/connections/../../../etc/passwd",
             "/nodegraph/api/../../../../proc/self/environ",
             "//metrics",

@@ -11,7 +11,7 @@ pub struct Story {
 }
 
 /// All of them.
-pub const STORIES: [Story; 11] = [
+pub const STORIES: [Story; 10] = [
     Story {
         name: "HTTP/1",
         tests: &["raw::ipv6", "raw::as_told", "raw::seven_bytes_a_segment", "raw::ipv4_mapped"],
@@ -49,20 +49,6 @@ pub const STORIES: [Story; 11] = [
             "lifecycle::sigkill_leaves_nothing_attached",
             "lifecycle::two_agents_tell_the_same",
             "lifecycle::without_privileges_it_says_so",
-        ],
-    },
-    Story {
-        name: "harm",
-        tests: &[
-            "harm::clock::the_clock_is_set_forward_and_back_under_load",
-            "harm::cycles::started_and_ended_again_and_again_under_load",
-            "harm::disk::a_log_on_a_full_disk_keeps_nobody_from_counting",
-            "harm::disk::a_recording_that_fills_the_disk_ends_with_an_error",
-            "harm::disk::lines_for_a_full_disk_are_counted_as_dropped",
-            "harm::memory::without_memory_it_goes_and_takes_nobody_with_it",
-            "harm::mounts::cgroup2_is_unmounted_under_the_agent",
-            "harm::namespace::a_namespace_that_vanishes_leaves_its_counts_and_nothing_in_the_tables",
-            "harm::stopped::stopped_under_load_and_continued",
         ],
     },
 ];

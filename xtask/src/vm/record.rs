@@ -77,10 +77,11 @@ fn found(outcomes: &[Outcome]) -> Verified {
     found
 }
 
-/// A line for each that has risen, or is new.
+/// A line for each that has risen, or is new. Of a kernel that nothing is recorded of, nothing is said.
 fn risen(recorded: &Verified, found: &Verified) -> String {
     let mut text = String::new();
-    for ((line, program), now) in found {
+    let is_known = |line: &String| recorded.keys().any(|(known, _)| known == line);
+    for ((line, program), now) in found.iter().filter(|((line, _), _)| is_known(line)) {
         let before = recorded.get(&(line.clone(), program.clone()));
         if before.is_none_or(|before| *now as f64 > *before as f64 * (1.0 + TOLERANCE)) {
             let before = before.map_or_else(|| "not recorded".to_owned(), u64::to_string);
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn what_rises_above_the_tolerance_is_told() {
         let recorded = read("6.1 a 100\n6.1 b 100\n6.1 c 100\n6.1 gone 1\n");
-        let found = read("6.1 a 110\n6.1 b 111\n6.1 c 3\n6.1 d 1\n");
+        let found = read("6.1 a 110\n6.1 b 111\n6.1 c 3\n6.1 d 1\n7.9 a 1000\n");
         assert_eq!(risen(&recorded, &found), "linux 6.1: b: 100, now 111\nlinux 6.1: d: not recorded, now 1\n");
     }
 }

@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod line;
 pub mod links;
+pub mod load;
 pub mod metrics;
 pub mod namespace;
 pub mod otlp;

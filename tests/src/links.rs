@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::gate::tool;
 use crate::wait;
@@ -24,10 +25,17 @@ pub struct Link {
 /// When `bpftool` does not tell.
 #[must_use]
 pub fn links() -> BTreeSet<Link> {
-    wait::until("the links of this host", || {
-        let listed =
-            Command::new(tool("bpftool")).args(["--json", "link", "show"]).output().expect("bpftool runs");
-        // It fails when a link goes away while it looks.
+    listed("link")
+}
+
+/// The kernel's BPF objects of a kind, such as `prog`.
+///
+/// # Panics
+/// When `bpftool` does not tell.
+pub fn listed<T: DeserializeOwned>(kind: &str) -> T {
+    wait::until("the BPF objects of this host", || {
+        let listed = Command::new(tool("bpftool")).args(["--json", kind, "list"]).output().expect("bpftool runs");
+        // It fails when one goes away while it looks.
         serde_json::from_slice(&listed.stdout).ok().filter(|_| listed.status.success())
     })
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use crate::gate::tool;
+use crate::links::listed;
 use crate::wait;
 
 /// What of that there is at a moment, each thing by its kind and name.
@@ -57,16 +56,10 @@ impl Remains {
 
 /// The kernel's BPF objects of a kind.
 fn objects(kind: &str) -> Vec<String> {
-    let listed = wait::until("the BPF objects of this host", || {
-        // It fails when one goes away while it looks.
-        let list = Command::new(tool("bpftool")).args(["--json", kind, "list"]).output().expect("bpftool runs");
-        serde_json::from_slice::<serde_json::Value>(&list.stdout).ok().filter(|_| list.status.success())
-    });
-    let objects = listed.as_array().into_iter().flatten();
-    let told = |object: &serde_json::Value| {
+    let told = |object: serde_json::Value| {
         format!("{kind} {} {}", object["id"], object["name"].as_str().unwrap_or_default())
     };
-    objects.map(told).collect()
+    listed::<Vec<_>>(kind).into_iter().map(told).collect()
 }
 
 /// What is pinned below a directory.

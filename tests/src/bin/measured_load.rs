@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use anyhow::{Context as _, bail, ensure};
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use redtap_tests::load;
 
 /// Connections of the kind `kept`.
 const CONNECTIONS: u64 = 8;
@@ -72,41 +71,16 @@ fn ran(process: Option<&str>) -> anyhow::Result<u64> {
 /// One request at a time on each of some connections.
 fn kept(address: &str, requests: u64) -> anyhow::Result<()> {
     const REQUEST: &[u8] = b"GET /hello HTTP/1.1\r\nHost: cost\r\n\r\n";
-    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let mut streams = Vec::new();
-    for number in 0..CONNECTIONS.min(requests) {
-        let mut stream = TcpStream::connect(address).context("connect")?;
-        stream.set_nodelay(true)?;
-        epoll::add(&poll, &stream, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
-        stream.write_all(REQUEST)?;
-        streams.push(stream);
-    }
-    let (mut sent, mut answered) = (CONNECTIONS.min(requests), 0);
-    let mut events = Vec::with_capacity(64);
-    while answered < requests {
-        events.clear();
-        let patience = Timespec { tv_sec: 60, tv_nsec: 0 };
-        epoll::wait(&poll, spare_capacity(&mut events), Some(&patience))?;
-        ensure!(!events.is_empty(), "{answered} of {requests} answered");
-        for event in &events {
-            let stream = streams.get_mut(usize::try_from(event.data.u64())?).context("an unknown connection")?;
-            answer(stream)?;
-            answered += 1;
-            if sent < requests {
-                stream.write_all(REQUEST)?;
-                sent += 1;
-            }
-        }
-    }
-    Ok(())
+    load::kept(address, CONNECTIONS, requests, |_, stream| stream.write_all(REQUEST)).map(drop)
 }
 
 /// A connection for each request.
 fn churn(address: &str, requests: u64) -> anyhow::Result<()> {
+    let mut buffer = vec![0; load::BUFFER];
     for _ in 0..requests {
         let mut stream = TcpStream::connect(address).context("connect")?;
         stream.write_all(b"GET /hello HTTP/1.1\r\nHost: cost\r\nConnection: close\r\n\r\n")?;
-        answer(&mut stream)?;
+        load::read_answer(&mut stream, &mut buffer)?;
         ensure!(stream.read(&mut [0; 1])? == 0, "more than one answer");
     }
     Ok(())
@@ -114,10 +88,11 @@ fn churn(address: &str, requests: u64) -> anyhow::Result<()> {
 
 /// Large answers, one after the other on one connection.
 fn bulk(address: &str, requests: u64) -> anyhow::Result<()> {
+    let mut buffer = vec![0; load::BUFFER];
     let mut stream = TcpStream::connect(address).context("connect")?;
     for _ in 0..requests {
         stream.write_all(b"GET /bulk HTTP/1.1\r\nHost: cost\r\n\r\n")?;
-        answer(&mut stream)?;
+        load::read_answer(&mut stream, &mut buffer)?;
     }
     Ok(())
 }
@@ -142,30 +117,5 @@ fn serve(address: &str) -> anyhow::Result<()> {
         while stream.read_exact(&mut buffer).is_ok() {
             stream.write_all(&buffer)?;
         }
-    }
-}
-
-/// Reads one answer, which must be a 200 with a content length.
-fn answer(stream: &mut TcpStream) -> anyhow::Result<()> {
-    let mut buffer = [0; 64 * 1024];
-    let mut filled = 0;
-    loop {
-        let read = stream.read(&mut buffer[filled..])?;
-        ensure!(read > 0, "connection closed before the answer's end");
-        filled += read;
-        let text = &buffer[..filled];
-        let Some(end) = text.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head = std::str::from_utf8(&text[..end])?;
-        ensure!(head.starts_with("HTTP/1.1 200"), "not a 200: {head}");
-        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-        let length: usize = length.context("no content length")?.parse()?;
-        let mut left = (end + 4 + length).checked_sub(filled).context("more than one answer")?;
-        while left > 0 {
-            let most = left.min(buffer.len());
-            let read = stream.read(&mut buffer[..most])?;
-            ensure!(read > 0, "connection closed in the middle of a body");
-            left -= read;
-        }
-        return Ok(());
     }
 }

@@ -14,7 +14,7 @@ use redtap_tests::raw::{Case, Chunking, Family, Run, Stop, load};
 const GENERAL: [&str; 6] = ["connection", "framing", "odd", "streams", "ends", "not-http"];
 
 /// Every file.
-const ALL: [&str; 10] = [
+pub const ALL: [&str; 10] = [
     "connection",
     "framing",
     "odd",
@@ -27,7 +27,8 @@ const ALL: [&str; 10] = [
     "before-agent",
 ];
 
-fn cases(files: &[&str]) -> Vec<Case> {
+/// The cases of these files.
+pub fn cases(files: &[&str]) -> Vec<Case> {
     files.iter().flat_map(|file| load(&gate::own("cases").join(file).with_extension("txt"))).collect()
 }
 

@@ -1,28 +1,16 @@
 //! The raw conversations of `cases/`: odd ones, both of whose ends are here.
 
 use redtap_tests::agent::{Agent, exchanges_at};
-use redtap_tests::gate::{self, own};
+use redtap_tests::gate;
 use redtap_tests::namespace::Namespace;
-use redtap_tests::raw::{Case, Chunking, Family, Run, Step, Stop, load};
+use redtap_tests::raw::{Case, Chunking, Family, Run, Step, Stop};
 use redtap_tests::wait;
 
 use super::{
     Likeness, PATIENCE, Recorder, Recording, UNWATCHED, WATCHED, assert_unwatched, difference, headers, place,
     unstable,
 };
-
-const FILES: [&str; 10] = [
-    "connection",
-    "framing",
-    "odd",
-    "streams",
-    "ends",
-    "not-http",
-    "long-heads",
-    "long-heads-64k",
-    "timeout",
-    "before-agent",
-];
+use crate::raw::{ALL, cases};
 
 /// Addresses, cuts, and whether congestion is notified (RFC 3168), which needs bits of both headers.
 const WAYS: [(Family, Chunking, bool); 5] = [
@@ -56,8 +44,7 @@ struct Known<'a> {
 fn raw_conversations_are_the_same_on_the_wire() {
     let Some(turn) = gate::privileged("same, raw conversations") else { return };
     let namespace = place("same-raw");
-    let of_file = |file: &&str| load(&own("cases").join(file).with_extension("txt"));
-    let cases: Vec<Case> = FILES.iter().flat_map(of_file).collect();
+    let cases = cases(&ALL);
     assert_unwatched();
     let mut known: Vec<Known<'_>> = Vec::new();
     for way in WAYS {

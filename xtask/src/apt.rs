@@ -57,6 +57,8 @@ pub fn install(packages: &[&str], why: &str) -> Result<()> {
     // A variable given to `env` also passes through sudo.
     let mut args = vec!["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--quiet=2"];
     args.extend(["--no-install-recommends", "--no-remove", "-o", "Dpkg::Use-Pty=0"]);
+    // Another may be installing.
+    args.extend(["-o", "DPkg::Lock::Timeout=300"]);
     args.extend(&packages);
     let installed = run(as_root("env", &args)?.stdin(std::process::Stdio::null()).stdout(std::io::stderr()));
     guard.remove()?;

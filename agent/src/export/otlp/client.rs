@@ -6,11 +6,13 @@ mod tests;
 use std::{error::Error, sync::Arc, time::Duration};
 
 use fastrand::Rng;
+use hyper::body::Bytes;
 use opentelemetry_proto::tonic::collector::{
     metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse},
     trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use prost::Message as _;
+use serde::de::DeserializeOwned;
 use tokio::{
     select,
     sync::watch,
@@ -22,6 +24,7 @@ use super::{
     grpc, http,
     metrics::count_points,
     retry::{self, Backoff},
+    spans,
 };
 use crate::export::{
     client::ClientError,
@@ -45,21 +48,27 @@ const QUIET: Duration = Duration::from_secs(60);
 const QUOTED: usize = 200;
 
 /// A request of OTLP.
-pub trait Export: prost::Message + Serialize + Clone + Default + 'static {
+pub trait Export {
     /// What a server answers.
-    type Answer: prost::Message + DeserializeOwned + Default;
+    type Answer: prost::Message + DeserializeOwned + Default + 'static;
+
+    /// Where gRPC takes it.
+    const PATH: &'static str;
 
     /// Spans or data points in it.
     fn items(&self) -> u64;
 
+    /// In protocol buffers.
+    fn protobuf(&self) -> Bytes;
+
+    /// For JSON.
+    ///
+    /// # Errors
+    /// When it is none of what the protocol defines.
+    fn json(&self) -> serde_json::Result<serde_json::Value>;
+
     /// What the server says about a request that it took.
     fn accepted(answer: Self::Answer) -> Accepted;
-
-    /// Sends it by gRPC.
-    fn call(
-        self,
-        client: grpc::Client,
-    ) -> impl Future<Output = Result<tonic::Response<Self::Answer>, tonic::Status>> + Send + 'static;
 }
 
 /// Taken by the server, the rejected items excepted.
@@ -339,35 +348,47 @@ fn accepted(partial: Option<(i64, String)>) -> Accepted {
     Accepted { rejected: u64::try_from(rejected).unwrap_or_default(), message }
 }
 
-impl Export for ExportTraceServiceRequest {
+impl Export for spans::Request {
     type Answer = ExportTraceServiceResponse;
 
+    const PATH: &'static str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
     fn items(&self) -> u64 {
-        let scopes = self.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-        scopes.map(|scope| u64::try_from(scope.spans.len()).unwrap_or(u64::MAX)).sum()
+        self.spans
+    }
+
+    fn protobuf(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
+    fn json(&self) -> serde_json::Result<serde_json::Value> {
+        let message = ExportTraceServiceRequest::decode(&*self.bytes);
+        serde_json::to_value(message.map_err(<serde_json::Error as serde::ser::Error>::custom)?)
     }
 
     fn accepted(answer: Self::Answer) -> Accepted {
         accepted(answer.partial_success.map(|partial| (partial.rejected_spans, partial.error_message)))
-    }
-
-    async fn call(self, client: grpc::Client) -> Result<tonic::Response<Self::Answer>, tonic::Status> {
-        client.traces().export(client.request(self)).await
     }
 }
 
 impl Export for ExportMetricsServiceRequest {
     type Answer = ExportMetricsServiceResponse;
 
+    const PATH: &'static str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+
     fn items(&self) -> u64 {
         count_points(self)
     }
 
-    fn accepted(answer: Self::Answer) -> Accepted {
-        accepted(answer.partial_success.map(|partial| (partial.rejected_data_points, partial.error_message)))
+    fn protobuf(&self) -> Bytes {
+        self.encode_to_vec().into()
     }
 
-    async fn call(self, client: grpc::Client) -> Result<tonic::Response<Self::Answer>, tonic::Status> {
-        client.metrics().export(client.request(self)).await
+    fn json(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(self)
+    }
+
+    fn accepted(answer: Self::Answer) -> Accepted {
+        accepted(answer.partial_success.map(|partial| (partial.rejected_data_points, partial.error_message)))
     }
 }

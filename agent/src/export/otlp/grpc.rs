@@ -1,15 +1,17 @@
 //! OTLP over gRPC.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, marker::PhantomData, time::Duration};
 
-use hyper::http::uri::Scheme;
-use opentelemetry_proto::tonic::collector::{
-    metrics::v1::metrics_service_client::MetricsServiceClient, trace::v1::trace_service_client::TraceServiceClient,
+use hyper::{
+    body::Bytes,
+    http::uri::{PathAndQuery, Scheme},
 };
+use prost::bytes::BufMut as _;
 use tokio::{task::JoinSet, time::timeout};
 use tonic::{
-    Code, Request, Status,
-    codec::CompressionEncoding,
+    Code, Request, Response, Status,
+    client::Grpc,
+    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
     transport::{Channel, Endpoint},
 };
@@ -64,7 +66,7 @@ impl Client {
     pub async fn export<R: Export>(&self, request: &R) -> Result<Accepted, Failure> {
         // In a task of its own: tonic panics on a `grpc-status-details-bin` that is not Base64.
         let mut task = JoinSet::new();
-        task.spawn(request.clone().call(self.clone()));
+        task.spawn(self.clone().call::<R::Answer>(R::PATH, request.protobuf()));
         let answered = task.join_next();
         let answered = if self.timeout.is_zero() {
             answered.await
@@ -80,36 +82,59 @@ impl Client {
         }
     }
 
-    /// A request with what is sent along.
-    pub fn request<R>(&self, message: R) -> Request<R> {
+    async fn call<A>(self, path: &'static str, message: Bytes) -> Result<Response<A>, Status>
+    where
+        A: prost::Message + Default + 'static,
+    {
+        let mut grpc = Grpc::new(self.channel);
+        if let Some(encoding) = self.compression {
+            // A server answers in kind.
+            grpc = grpc.send_compressed(encoding).accept_compressed(encoding);
+        }
+        grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
         let mut request = Request::new(message);
-        *request.metadata_mut() = self.metadata.clone();
+        *request.metadata_mut() = self.metadata;
         if !self.timeout.is_zero() {
             request.set_timeout(self.timeout);
         }
-        request
+        grpc.unary(request, PathAndQuery::from_static(path), Encoded(PhantomData)).await
+    }
+}
+
+/// Of requests that are in protocol buffers already, and of answers that are to be.
+struct Encoded<A>(PhantomData<A>);
+
+impl<A: prost::Message + Default + 'static> Codec for Encoded<A> {
+    type Encode = Bytes;
+    type Decode = A;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self(PhantomData)
     }
 
-    /// The service for spans.
-    #[must_use]
-    pub fn traces(&self) -> TraceServiceClient<Channel> {
-        let client = TraceServiceClient::new(self.channel.clone());
-        match self.compression {
-            None => client,
-            // A server answers in kind.
-            Some(encoding) => client.send_compressed(encoding).accept_compressed(encoding),
-        }
+    fn decoder(&mut self) -> Self {
+        Self(PhantomData)
     }
+}
 
-    /// The service for metrics.
-    #[must_use]
-    pub fn metrics(&self) -> MetricsServiceClient<Channel> {
-        let client = MetricsServiceClient::new(self.channel.clone());
-        match self.compression {
-            None => client,
-            // A server answers in kind.
-            Some(encoding) => client.send_compressed(encoding).accept_compressed(encoding),
-        }
+impl<A> Encoder for Encoded<A> {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put(message);
+        Ok(())
+    }
+}
+
+impl<A: prost::Message + Default> Decoder for Encoded<A> {
+    type Item = A;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<A>, Status> {
+        A::decode(from).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }
 

@@ -44,7 +44,7 @@ impl Client {
     pub async fn export<R: Export>(&self, request: &R) -> Result<Accepted, Failure> {
         let (body, content_type) = match self.destination.protocol {
             Protocol::HttpJson => (json(request)?, JSON),
-            Protocol::HttpProtobuf | Protocol::Grpc => (request.encode_to_vec(), PROTOBUF),
+            Protocol::HttpProtobuf | Protocol::Grpc => (request.protobuf(), PROTOBUF),
         };
         let (body, encoding) = packed(body, self.destination.compression);
         let mut headers = self.destination.headers.clone();
@@ -53,7 +53,7 @@ impl Client {
         if let Some(encoding) = encoding {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        let answer = self.transport.post(&self.destination.endpoint, headers, Bytes::from(body)).await;
+        let answer = self.transport.post(&self.destination.endpoint, headers, body).await;
         let broken = |error: ClientError| Failure::Again { after: None, error: error.to_string(), broken: true };
         let answer = answer.map_err(broken)?;
         if answer.status.is_success() {
@@ -63,12 +63,12 @@ impl Client {
     }
 }
 
-fn json<R: Export>(request: &R) -> Result<Vec<u8>, Failure> {
-    let text = serde_json::to_value(request).and_then(|mut value| {
+fn json<R: Export>(request: &R) -> Result<Bytes, Failure> {
+    let text = request.json().and_then(|mut value| {
         strip(&mut value);
         serde_json::to_vec(&value)
     });
-    text.map_err(|error| Failure::Final { error: error.to_string() })
+    text.map(Bytes::from).map_err(|error| Failure::Final { error: error.to_string() })
 }
 
 /// Leaves out what is not there: the Collector takes a number or nothing for one, but no `null` (the least and the
@@ -85,7 +85,7 @@ fn strip(value: &mut serde_json::Value) {
 }
 
 /// The body and its `Content-Encoding`. Packing into memory cannot fail; if it does, the body goes as it is.
-fn packed(body: Vec<u8>, compression: Compression) -> (Vec<u8>, Option<&'static str>) {
+fn packed(body: Bytes, compression: Compression) -> (Bytes, Option<&'static str>) {
     let (packed, name) = match compression {
         Compression::None => return (body, None),
         Compression::Gzip => {
@@ -94,7 +94,7 @@ fn packed(body: Vec<u8>, compression: Compression) -> (Vec<u8>, Option<&'static 
         }
         Compression::Zstd => (zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL), "zstd"),
     };
-    packed.map_or((body, None), |packed| (packed, Some(name)))
+    packed.map_or((body, None), |packed| (packed.into(), Some(name)))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -3,21 +3,22 @@
 mod attributes;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use hyper::body::Bytes;
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{InstrumentationScope, KeyValue, any_value::Value},
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
     resource::v1::Resource as ResourceMessage,
-    trace::v1::{ResourceSpans, ScopeSpans, Span as SpanMessage, Status, span::SpanKind, status::StatusCode},
+    trace::v1::{ResourceSpans, ScopeSpans, span::SpanKind, status::StatusCode},
 };
 use prost::Message as _;
 
-use self::attributes::{attributes, key_value};
+use self::{attributes::attributes, wire::Message};
 use super::config::Limits;
 use crate::{
-    exchange::{Exchange, Method, Role, Times},
+    exchange::{Method, Role, Times},
     export::resource::Resource,
     identity::{Service, select::QueryKeys},
     semconv,
@@ -41,6 +42,28 @@ const SCOPE: &str = "redtap";
 /// Which attributes and names are meant.
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
+/// Fields of `trace.proto` and `trace_service.proto`.
+mod field {
+    pub(super) const RESOURCE_SPANS: u32 = 1;
+    pub(super) const SCOPE_SPANS: u32 = 2;
+    pub(super) const SPANS: u32 = 2;
+
+    pub(super) const TRACE_ID: u32 = 1;
+    pub(super) const SPAN_ID: u32 = 2;
+    pub(super) const TRACE_STATE: u32 = 3;
+    pub(super) const PARENT_SPAN_ID: u32 = 4;
+    pub(super) const NAME: u32 = 5;
+    pub(super) const KIND: u32 = 6;
+    pub(super) const START: u32 = 7;
+    pub(super) const END: u32 = 8;
+    pub(super) const ATTRIBUTES: u32 = 9;
+    pub(super) const DROPPED_ATTRIBUTES: u32 = 10;
+    pub(super) const STATUS: u32 = 15;
+    pub(super) const FLAGS: u32 = 16;
+
+    pub(super) const STATUS_CODE: u32 = 3;
+}
+
 /// What a resource is of, beside the host: a service, and one of its processes.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Owner<'a> {
@@ -48,6 +71,15 @@ struct Owner<'a> {
     pid: u32,
     vpid: Option<u32>,
     executable: &'a str,
+}
+
+/// An `ExportTraceServiceRequest` as it goes out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// In protocol buffers.
+    pub bytes: Bytes,
+    /// Spans in it.
+    pub spans: u64,
 }
 
 /// Makes requests of spans.
@@ -69,7 +101,7 @@ impl Encoder {
     /// Requests of at most [`MAX_REQUEST`] bytes with `spans` in their order, grouped by resource in each, and how many spans are
     /// in none because one alone is longer.
     #[must_use]
-    pub fn requests(&self, spans: &[Span]) -> (Vec<ExportTraceServiceRequest>, u64) {
+    pub fn requests(&self, spans: &[Span]) -> (Vec<Request>, u64) {
         let mut requests = Vec::new();
         let mut too_large = 0;
         let mut parts = vec![spans];
@@ -78,7 +110,7 @@ impl Encoder {
                 continue;
             }
             let request = self.request(part);
-            if request.encoded_len() <= self.max_request {
+            if request.bytes.len() <= self.max_request {
                 requests.push(request);
             } else if part.len() == 1 {
                 too_large += 1;
@@ -90,22 +122,33 @@ impl Encoder {
         (requests, too_large)
     }
 
-    fn request(&self, spans: &[Span]) -> ExportTraceServiceRequest {
-        let mut by_owner = BTreeMap::<Owner<'_>, Vec<SpanMessage>>::new();
-        for span in spans {
-            by_owner.entry(owner(span)).or_default().push(message(span, &self.keys, self.limits));
-        }
+    fn request(&self, spans: &[Span]) -> Request {
+        // Fields of a message may come in any order, and in pieces: what is of all spans first, then the spans.
         let scope = InstrumentationScope {
             name: SCOPE.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..InstrumentationScope::default()
         };
-        let of_owner = |(owner, spans)| ResourceSpans {
-            resource: Some(self.resource(&owner)),
-            scope_spans: vec![ScopeSpans { scope: Some(scope.clone()), spans, schema_url: SCHEMA_URL.to_owned() }],
-            schema_url: SCHEMA_URL.to_owned(),
-        };
-        ExportTraceServiceRequest { resource_spans: by_owner.into_iter().map(of_owner).collect() }
+        let schema_url = SCHEMA_URL.to_owned();
+        let scope = ScopeSpans { scope: Some(scope), schema_url, ..ScopeSpans::default() }.encode_to_vec();
+        let mut by_owner = BTreeMap::<Owner<'_>, Vec<u8>>::new();
+        let mut message = Vec::new();
+        for span in spans {
+            message.clear();
+            write(span, &self.keys, self.limits, &mut message);
+            let all = by_owner.entry(owner(span)).or_insert_with(|| scope.clone());
+            Message::new(all).pieces(field::SPANS, &[&message]);
+        }
+        let mut bytes = Vec::new();
+        for (owner, spans) in by_owner {
+            let (resource, schema_url) = (Some(self.resource(&owner)), SCHEMA_URL.to_owned());
+            message.clear();
+            // Writing to memory has room.
+            let _ = ResourceSpans { resource, schema_url, ..ResourceSpans::default() }.encode(&mut message);
+            Message::new(&mut message).pieces(field::SCOPE_SPANS, &[&spans]);
+            Message::new(&mut bytes).pieces(field::RESOURCE_SPANS, &[&message]);
+        }
+        Request { bytes: bytes.into(), spans: u64::try_from(spans.len()).unwrap_or(u64::MAX) }
     }
 
     fn resource(&self, owner: &Owner<'_>) -> ResourceMessage {
@@ -131,44 +174,50 @@ impl Encoder {
     }
 }
 
+/// One attribute of a resource.
+fn key_value(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
+
 fn owner(span: &Span) -> Owner<'_> {
     Owner { service: &span.service, pid: span.exchange.pid, vpid: span.vpid, executable: &span.executable }
 }
 
-fn message(span: &Span, keys: &QueryKeys, limits: Limits) -> SpanMessage {
-    let (ids, exchange) = (&span.ids, &span.exchange);
-    let (attributes, dropped_attributes_count) = attributes(exchange, span.route.as_deref(), keys, limits);
+/// Appends a span's fields.
+fn write(span: &Span, keys: &QueryKeys, limits: Limits, bytes: &mut Vec<u8>) {
+    let (ids, exchange, route) = (&span.ids, &span.exchange, span.route.as_deref());
     let (start, end) = bounds(&exchange.times);
     let random = if ids.random { RANDOM } else { 0 };
     let remote = if ids.parent.is_some() { HAS_IS_REMOTE | IS_REMOTE } else { 0 };
-    SpanMessage {
-        trace_id: ids.trace_id.to_bytes().to_vec(),
-        span_id: ids.span_id.to_bytes().to_vec(),
-        trace_state: String::from_utf8_lossy(&exchange.details.trace_state).into_owned(),
-        parent_span_id: ids.parent.map(|parent| parent.to_bytes().to_vec()).unwrap_or_default(),
-        flags: SAMPLED | random | remote,
-        name: name(exchange, span.route.as_deref()),
-        kind: match exchange.role {
-            Role::Server => SpanKind::Server,
-            Role::Client => SpanKind::Client,
-        }
-        .into(),
-        start_time_unix_nano: span.wall.epoch(start),
-        end_time_unix_nano: span.wall.epoch(end),
-        attributes,
-        dropped_attributes_count,
-        status: exchange.error_type().map(|_| Status { message: String::new(), code: StatusCode::Error.into() }),
-        ..SpanMessage::default()
+    let kind = match exchange.role {
+        Role::Server => SpanKind::Server,
+        Role::Client => SpanKind::Client,
+    };
+    let mut message = Message::new(bytes);
+    message.pieces(field::TRACE_ID, &[&ids.trace_id.to_bytes()]);
+    message.pieces(field::SPAN_ID, &[&ids.span_id.to_bytes()]);
+    message.text(field::TRACE_STATE, String::from_utf8_lossy(&exchange.details.trace_state).as_bytes());
+    if let Some(parent) = ids.parent {
+        message.pieces(field::PARENT_SPAN_ID, &[&parent.to_bytes()]);
     }
-}
-
-/// The method, and the route where there is one; a path must not stand there.
-fn name(exchange: &Exchange, route: Option<&str>) -> String {
+    message.fixed32(field::FLAGS, SAMPLED | random | remote);
+    // The method, and the route where there is one; a path must not stand there.
     let method = match exchange.method {
         Some(Method::Other) | None => "HTTP",
         Some(method) => method.as_str(),
     };
-    route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"))
+    let separator = route.map_or("", |_| " ");
+    message.pieces(field::NAME, &[method, separator, route.unwrap_or_default()].map(str::as_bytes));
+    message.integer(field::KIND, kind as u32);
+    message.fixed64(field::START, span.wall.epoch(start));
+    message.fixed64(field::END, span.wall.epoch(end));
+    let dropped = attributes(exchange, route, keys, limits, &mut message);
+    message.integer(field::DROPPED_ATTRIBUTES, dropped);
+    if exchange.error_type().is_some() {
+        let mut status = Vec::new();
+        Message::new(&mut status).integer(field::STATUS_CODE, StatusCode::Error as u32);
+        message.pieces(field::STATUS, &[&status]);
+    }
 }
 
 /// From the first byte of the request to the last of the answer, or to the last that was seen.

@@ -49,7 +49,9 @@ async fn every_span_is_sent_and_the_end_of_the_sender_is_the_end() {
     let view = exporter.view();
     assert_eq!((view.sent, view.failed, view.queued, lost(&view)), (10, 0, 0, 0));
     assert!(view.last_success > 0);
-    let sizes: Vec<_> = server.received().iter().map(|request| request.traces.items()).collect();
+    let received = server.received();
+    let scopes = received.iter().map(|request| &request.traces.resource_spans[0].scope_spans[0]);
+    let sizes: Vec<_> = scopes.map(|scope| scope.spans.len()).collect();
     assert_eq!(sizes, [4, 4, 2]);
 }
 

@@ -23,12 +23,17 @@ use crate::export::{
 /// Longer than all that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn request(spans: u64) -> ExportTraceServiceRequest {
+fn request(spans: u64) -> spans::Request {
     let spans: Vec<_> = (0..spans).map(span).collect();
     let limits = Limits { count: 128, length: None };
     let (mut requests, _) =
         Encoder::new(Arc::default(), limits, crate::identity::select::QueryKeys::default()).requests(&spans);
     requests.pop().unwrap()
+}
+
+/// As whoever reads it has it.
+fn read(request: &spans::Request) -> ExportTraceServiceRequest {
+    ExportTraceServiceRequest::decode(&*request.bytes).unwrap()
 }
 
 fn any_port() -> std::net::SocketAddr {
@@ -82,7 +87,7 @@ async fn what_is_sent_arrives_by_every_protocol_and_packing() {
         assert_eq!(deliver(&mut session, 3, PATIENCE).await, Outcome::Delivered);
         assert_eq!(figures(&exporter), (3, 0, vec![]));
         let received = grpc.received().pop().unwrap();
-        assert_eq!(received.traces, request(3));
+        assert_eq!(received.traces, read(&request(3)));
         let header =
             |name| received.headers.get(name).map(|value: &hyper::header::HeaderValue| value.to_str().unwrap());
         assert_eq!((header("grpc-encoding"), header("x-tenant")), (encoding, Some("blue")));
@@ -122,7 +127,7 @@ async fn what_is_sent_arrives_by_every_protocol_and_packing() {
             } else {
                 ExportTraceServiceRequest::decode(&body[..]).unwrap()
             };
-            assert_eq!(sent, request(3));
+            assert_eq!(sent, read(&request(3)));
         }
     }
 }

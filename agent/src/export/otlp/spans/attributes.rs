@@ -1,9 +1,16 @@
 //! The attributes of a span.
 
-use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
-
+use super::{
+    field,
+    wire::{Message, Value},
+};
 use crate::{
     exchange::{Exchange, Field, Method, Outcome, Role},
     export::{otlp::config::Limits, redact, target::Target},
@@ -16,65 +23,80 @@ use crate::{
 /// What is not TLS is this.
 const SCHEME: &str = "http";
 
-/// One attribute.
-pub(super) fn key_value(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
-}
-
-/// The attributes of an exchange, within `limits`, and how many there was no room for. Those that the conventions require come
-/// first, then our own, and header fields last.
+/// Appends the attributes of an exchange, within `limits`, and tells how many there was no room for. Those that the conventions
+/// require come first, then our own, and header fields last.
 pub(super) fn attributes(
     exchange: &Exchange,
     route: Option<&str>,
     keys: &QueryKeys,
     limits: Limits,
-) -> (Vec<KeyValue>, u32) {
-    let mut list = List { attributes: Vec::with_capacity(limits.count.min(32)), dropped: 0, limits };
+    message: &mut Message<'_>,
+) -> u32 {
+    let mut list = List { message, count: 0, dropped: 0, limits };
     http(&mut list, exchange, route, keys);
     network(&mut list, exchange);
     ours(&mut list, exchange);
     headers(&mut list, semconv::HTTP_REQUEST_HEADER, &exchange.details.request_headers, keys);
     headers(&mut list, semconv::HTTP_RESPONSE_HEADER, &exchange.details.response_headers, keys);
-    (list.attributes, list.dropped)
+    list.dropped
 }
 
 /// The server as the client named it, or as the client found it.
-struct Server {
+struct Server<'a> {
     /// In lower case, an IPv6 address without brackets.
-    host: String,
+    host: Cow<'a, str>,
     /// Given, or that of the scheme.
     port: u16,
     /// Whether a URL has it.
     shown: bool,
 }
 
-impl Server {
-    fn of(exchange: &Exchange) -> Option<Self> {
+impl<'a> Server<'a> {
+    fn of(exchange: &'a Exchange) -> Option<Self> {
         if let Some(named) = Authority::parse(&exchange.details.authority) {
-            let (host, shown) = (named.host.to_ascii_lowercase(), named.port.is_some());
-            return Some(Self { host, port: named.port_or_default(), shown });
+            let mut host = Cow::Borrowed(named.host);
+            if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                host.to_mut().make_ascii_lowercase();
+            }
+            return Some(Self { host, port: named.port_or_default(), shown: named.port.is_some() });
         }
         let peer = exchange.peer.filter(|_| exchange.role == Role::Client)?;
         let shown = peer.port() != DEFAULT_PORT;
-        Some(Self { host: peer.ip().to_canonical().to_string(), port: peer.port(), shown })
+        Some(Self { host: Cow::Owned(text(peer.ip())), port: peer.port(), shown })
     }
 
     /// As the beginning of a URL.
-    fn origin(&self) -> String {
-        let mut url = if self.host.contains(':') {
-            format!("{SCHEME}://[{}]", self.host)
-        } else {
-            format!("{SCHEME}://{}", self.host)
-        };
+    fn origin(&self) -> Vec<u8> {
+        let mut url = Vec::with_capacity(256);
+        let (before, behind) = if self.host.contains(':') { ("://[", "]") } else { ("://", "") };
+        for part in [SCHEME, before, &*self.host, behind] {
+            url.extend_from_slice(part.as_bytes());
+        }
         if self.shown {
-            // Writing to a `String` cannot fail.
-            let _ = write!(url, ":{}", self.port);
+            url.push(b':');
+            url.extend_from_slice(itoa::Buffer::new().format(self.port).as_bytes());
         }
         url
     }
 }
 
-fn http(list: &mut List, exchange: &Exchange, route: Option<&str>, keys: &QueryKeys) {
+/// As `Display` has it, for a tenth of the instructions where it is IPv4.
+fn text(address: IpAddr) -> String {
+    let mut text = String::with_capacity(40);
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                text.push_str(if index == 0 { "" } else { "." });
+                text.push_str(itoa::Buffer::new().format(octet));
+            }
+        }
+        // Writing to a `String` cannot fail.
+        IpAddr::V6(address) => drop(write!(text, "{address}")),
+    }
+    text
+}
+
+fn http(list: &mut List<'_, '_>, exchange: &Exchange, route: Option<&str>, keys: &QueryKeys) {
     let details = &exchange.details;
     if let Some(method) = exchange.method {
         list.text(semconv::HTTP_REQUEST_METHOD.otel, method.as_str());
@@ -97,7 +119,7 @@ fn http(list: &mut List, exchange: &Exchange, route: Option<&str>, keys: &QueryK
             if let Some(server) = &server
                 && exchange.method.is_some()
             {
-                let mut url = server.origin().into_bytes();
+                let mut url = server.origin();
                 // The `*` of an OPTIONS is no path (RFC 9112 §3.2.4).
                 url.extend_from_slice(target.path.filter(|path| path.starts_with(b"/")).unwrap_or_default());
                 if let Some(query) = query {
@@ -110,14 +132,14 @@ fn http(list: &mut List, exchange: &Exchange, route: Option<&str>, keys: &QueryK
     }
     list.text(semconv::URL_SCHEME.otel, SCHEME);
     if let Some(server) = server {
-        list.text(semconv::SERVER_ADDRESS.otel, server.host);
+        list.text(semconv::SERVER_ADDRESS.otel, &server.host);
         list.integer(semconv::SERVER_PORT.otel, server.port.into());
     }
     if let Some(status) = exchange.status {
         list.integer(semconv::HTTP_RESPONSE_STATUS_CODE.otel, status.into());
     }
     if let Some(error) = exchange.error_type() {
-        list.text(semconv::ERROR_TYPE.otel, error.to_string());
+        list.text(semconv::ERROR_TYPE.otel, &error.to_string());
     }
     if exchange.role == Role::Server {
         if details.client.is_empty() {
@@ -131,7 +153,7 @@ fn http(list: &mut List, exchange: &Exchange, route: Option<&str>, keys: &QueryK
     list.known_size(semconv::HTTP_RESPONSE_BODY_SIZE.otel, exchange.response_body);
 }
 
-fn network(list: &mut List, exchange: &Exchange) {
+fn network(list: &mut List<'_, '_>, exchange: &Exchange) {
     list.socket(semconv::NETWORK_PEER_ADDRESS.otel, Some(semconv::NETWORK_PEER_PORT.otel), exchange.peer);
     list.socket(semconv::NETWORK_LOCAL_ADDRESS.otel, Some(semconv::NETWORK_LOCAL_PORT.otel), exchange.local);
     if exchange.method.is_some() {
@@ -141,7 +163,7 @@ fn network(list: &mut List, exchange: &Exchange) {
 }
 
 /// The parts of the latency are those of the metrics of the same names.
-fn ours(list: &mut List, exchange: &Exchange) {
+fn ours(list: &mut List<'_, '_>, exchange: &Exchange) {
     let (times, transport) = (&exchange.times, &exchange.transport);
     list.text(semconv::OUTCOME.otel, exchange.outcome.as_str());
     list.duration(semconv::QUEUE_DURATION.otel, between(times.request_first, times.picked_up));
@@ -156,12 +178,12 @@ fn ours(list: &mut List, exchange: &Exchange) {
     list.duration(semconv::CONNECTION_AGE.otel, transport.age);
     list.known_size(semconv::CONNECTION_EXCHANGES.otel, exchange.index.checked_add(1));
     if exchange.partial {
-        list.push(semconv::HTTP_PARTIAL.otel, Value::BoolValue(true));
+        list.push(semconv::HTTP_PARTIAL.otel, Value::Truth(true));
     }
 }
 
 /// The fields that were asked for, each with the value of every line that has it.
-fn headers(list: &mut List, prefix: &str, fields: &[Field], keys: &QueryKeys) {
+fn headers(list: &mut List<'_, '_>, prefix: &str, fields: &[Field], keys: &QueryKeys) {
     for field in fields {
         list.texts(
             &format!("{prefix}{}", field.name),
@@ -175,52 +197,49 @@ fn between(first: Option<Nanos>, last: Option<Nanos>) -> Option<Duration> {
 }
 
 /// Attributes in the making.
-struct List {
-    attributes: Vec<KeyValue>,
+struct List<'a, 'b> {
+    message: &'a mut Message<'b>,
+    count: usize,
     dropped: u32,
     limits: Limits,
 }
 
-impl List {
-    fn push(&mut self, key: &str, value: Value) {
-        if self.attributes.len() < self.limits.count {
-            self.attributes.push(key_value(key, value));
+impl List<'_, '_> {
+    fn push(&mut self, key: &str, value: Value<'_>) {
+        if self.count < self.limits.count {
+            self.count += 1;
+            self.message.attribute(field::ATTRIBUTES, key, value);
         } else {
             self.dropped += 1;
         }
     }
 
-    fn text(&mut self, key: &str, value: impl Into<String>) {
-        let value = self.cut(value.into());
-        self.push(key, Value::StringValue(value));
+    fn text(&mut self, key: &str, value: &str) {
+        self.push(key, Value::Text(self.cut(value)));
     }
 
     /// Texts that were captured, as one array.
     fn texts<'a>(&mut self, key: &str, values: impl Iterator<Item = Cow<'a, [u8]>>) {
-        let text = |value: Cow<'_, [u8]>| self.cut(String::from_utf8_lossy(&value).into_owned());
-        let values = values.map(|value| AnyValue { value: Some(Value::StringValue(text(value))) }).collect();
-        self.push(key, Value::ArrayValue(ArrayValue { values }));
+        let values: Vec<String> = values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect();
+        let texts: Vec<&str> = values.iter().map(|value| self.cut(value)).collect();
+        self.push(key, Value::Texts(&texts));
     }
 
     /// As much of a text as an attribute may have.
-    fn cut(&self, mut text: String) -> String {
-        if let Some(limit) = self.limits.length
-            && let Some((end, _)) = text.char_indices().nth(limit)
-        {
-            text.truncate(end);
-        }
-        text
+    fn cut<'a>(&self, text: &'a str) -> &'a str {
+        let end = self.limits.length.and_then(|limit| text.char_indices().nth(limit));
+        end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
     }
 
     /// A text that was captured, if there is one; what is no UTF-8 in it becomes U+FFFD.
     fn bytes(&mut self, key: &str, value: &[u8]) {
         if !value.is_empty() {
-            self.text(key, String::from_utf8_lossy(value));
+            self.text(key, &String::from_utf8_lossy(value));
         }
     }
 
     fn integer(&mut self, key: &str, value: i64) {
-        self.push(key, Value::IntValue(value));
+        self.push(key, Value::Integer(value));
     }
 
     fn known_size(&mut self, key: &str, value: Option<u64>) {
@@ -232,13 +251,13 @@ impl List {
     /// In seconds.
     fn duration(&mut self, key: &str, value: Option<Duration>) {
         if let Some(value) = value {
-            self.push(key, Value::DoubleValue(value.as_secs_f64()));
+            self.push(key, Value::Double(value.as_secs_f64()));
         }
     }
 
     fn socket(&mut self, address: &str, port: Option<&str>, socket: Option<SocketAddr>) {
         let Some(socket) = socket else { return };
-        self.text(address, socket.ip().to_canonical().to_string());
+        self.text(address, &text(socket.ip()));
         if let Some(port) = port {
             self.integer(port, socket.port().into());
         }

@@ -1,15 +1,34 @@
 use opentelemetry::trace::{SpanId, TraceId};
-use opentelemetry_proto::tonic::common::v1::AnyValue;
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span as SpanMessage,
+};
 
 use super::*;
 use crate::{
-    exchange::{Counters, Details, Field, Outcome, Transport},
+    exchange::{Counters, Details, Exchange, Field, Outcome, Transport},
     export::otlp::testing::span,
     time::WallOffset,
     trace::SpanIds,
 };
 
 const ALL: Limits = Limits { count: 128, length: None };
+
+/// The span as whoever reads it has it, who would have written it in as many bytes.
+fn message(span: &Span, keys: &QueryKeys, limits: Limits) -> SpanMessage {
+    let mut bytes = Vec::new();
+    write(span, keys, limits, &mut bytes);
+    let message = SpanMessage::decode(&*bytes).unwrap();
+    assert_eq!(message.encoded_len(), bytes.len());
+    message
+}
+
+fn read(request: &Request) -> ExportTraceServiceRequest {
+    let message = ExportTraceServiceRequest::decode(&*request.bytes).unwrap();
+    assert_eq!(message.encoded_len(), request.bytes.len());
+    let scopes = message.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+    assert_eq!(scopes.map(|scope| scope.spans.len() as u64).sum::<u64>(), request.spans);
+    message
+}
 
 /// `key=value`, as the kind of value has it.
 fn texts(attributes: &[KeyValue]) -> Vec<String> {
@@ -329,7 +348,7 @@ fn spans_are_grouped_by_who_made_them() {
     let encoder = Encoder::new(Arc::new(resource), ALL, QueryKeys::default());
     let (requests, too_large) = encoder.requests(&[span(0), other, span(1), nobodys]);
     assert_eq!((requests.len(), too_large), (1, 0));
-    let groups: Vec<_> = requests[0]
+    let groups: Vec<_> = read(&requests[0])
         .resource_spans
         .iter()
         .map(|group| {
@@ -366,8 +385,10 @@ fn long_requests_are_split_and_one_span_that_is_too_long_is_counted() {
     encoder.max_request = 1500;
     let (requests, too_large) = encoder.requests(&spans);
     assert_eq!(too_large, 1);
-    assert!(requests.len() > 2 && requests.iter().all(|request| request.encoded_len() <= 1500));
-    let sent = requests.iter().flat_map(|request| &request.resource_spans[0].scope_spans[0].spans);
+    assert!(requests.len() > 2 && requests.iter().all(|request| request.bytes.len() <= 1500));
+    let sent = requests
+        .iter()
+        .flat_map(|request| read(request).resource_spans.swap_remove(0).scope_spans.swap_remove(0).spans);
     let ids: Vec<_> = sent.map(|span| u64::from(*span.span_id.last().unwrap())).collect();
     assert_eq!(ids, (1..=20).filter(|id| *id != 12).collect::<Vec<_>>());
     assert_eq!(encoder.requests(&[]), (Vec::new(), 0));

@@ -37,6 +37,12 @@ impl Exponential {
             return;
         }
         let index = index(value);
+        // As nearly always.
+        let place = usize::try_from((index >> self.halvings) - self.offset);
+        if let Some(bucket) = place.ok().and_then(|place| self.buckets.get_mut(place)) {
+            *bucket += 1;
+            return;
+        }
         loop {
             let at = index >> self.halvings;
             if self.buckets.is_empty() {

@@ -1,5 +1,7 @@
 //! A series of the request metrics: its labels, made of small copies, and its histograms.
 
+use std::hash::{Hash, Hasher};
+
 use super::{
     exemplar::{self, Exemplar},
     exponential::Exponential,
@@ -14,7 +16,7 @@ use crate::{
 };
 
 /// The labels of a series other than its service and role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Labels {
     /// `http.request.method`, where the request's head was seen
     pub method: Option<Method>,
@@ -28,6 +30,18 @@ pub struct Labels {
     pub route: Option<RouteId>,
     /// `server.address` and `server.port`, of clients
     pub server: Option<ServerId>,
+}
+
+impl Hash for Labels {
+    /// Of every request: what most tells labels apart, in two words.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let method = self.method.map_or(u8::MAX, |method| method as u8);
+        let status = self.status.unwrap_or_default().to_ne_bytes();
+        state.write_u32(u32::from_ne_bytes([method, self.minor_version, status[0], status[1]]));
+        let route = self.route.map_or(u32::MAX, |route| route.0);
+        let server = self.server.map_or(u32::MAX, |server| server.0);
+        state.write_u64(u64::from(route) << 32 | u64::from(server));
+    }
 }
 
 /// A series of requests.

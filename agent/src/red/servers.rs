@@ -8,7 +8,7 @@ use super::authority::Authority;
 
 /// A server's index in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ServerId(u32);
+pub struct ServerId(pub(super) u32);
 
 /// What `server.address` and `server.port` say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +30,8 @@ pub struct Servers {
     all: Vec<Server>,
     by_name: HashMap<Server, ServerId>,
     by_peer: HashMap<SocketAddr, ServerId>,
+    /// What was taken apart before, as it was sent; no more of them than servers may be.
+    by_authority: HashMap<Box<[u8]>, ServerId>,
     lower: String,
 }
 
@@ -50,7 +52,14 @@ impl Servers {
     /// An empty table of at most `limit` servers.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, all: Vec::new(), by_name: HashMap::new(), by_peer: HashMap::new(), lower: String::new() }
+        Self {
+            limit,
+            all: Vec::new(),
+            by_name: HashMap::new(),
+            by_peer: HashMap::new(),
+            by_authority: HashMap::new(),
+            lower: String::new(),
+        }
     }
 
     /// The server of `authority` (as sent) or, if that names none, of the socket's `peer`. `Ok(None)` if neither
@@ -61,8 +70,15 @@ impl Servers {
     /// # Errors
     /// [`Full`] for a server beyond the limit.
     pub fn intern(&mut self, authority: &[u8], peer: Option<SocketAddr>) -> Result<Option<ServerId>, Full> {
-        if let Some(authority) = Authority::parse(authority) {
-            return self.intern_name(authority.host, authority.port_or_default()).map(Some);
+        if let Some(id) = self.by_authority.get(authority) {
+            return Ok(Some(*id));
+        }
+        if let Some(parsed) = Authority::parse(authority) {
+            let id = self.intern_name(parsed.host, parsed.port_or_default())?;
+            if self.by_authority.len() < self.limit {
+                self.by_authority.insert(authority.into(), id);
+            }
+            return Ok(Some(id));
         }
         let Some(peer) = peer else { return Ok(None) };
         if let Some(id) = self.by_peer.get(&peer) {

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 /// A route's index in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RouteId(pub(super) u32);
+pub struct RouteId(pub(crate) u32);
 
 /// The table. Nothing leaves it, since series refer to it.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     io,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,14 +13,11 @@ use std::{
 
 use axum::{Router, body::Body, extract::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::Watcher,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::OwnedSemaphorePermit,
+    sync::{Notify, OwnedSemaphorePermit, watch},
     time::{Instant, sleep_until},
 };
 use tokio_rustls::TlsAcceptor;
@@ -59,27 +57,51 @@ pub struct Connection {
     /// Milliseconds since `began`.
     deadline: Arc<AtomicU64>,
     began: Instant,
+    /// A request was answered.
+    answered: Arc<Notify>,
+}
+
+/// What has a connection end, with the answer under way if there is one.
+pub struct Closing {
+    /// The server's end.
+    pub stop: watch::Receiver<()>,
+    /// Others wait for a place: for one that was answered.
+    pub crowded: Arc<Notify>,
+}
+
+impl Closing {
+    async fn due(&mut self, answered: &Notify) {
+        let crowded = async {
+            answered.notified().await;
+            self.crowded.notified().await;
+        };
+        tokio::select! {
+            _ = self.stop.changed() => {}
+            () = crowded => {}
+        }
+    }
 }
 
 impl Connection {
     /// Serves `stream` with `router`, to whom `web` lets in, until it is closed or the deadline has passed. The permit
     /// is given back then.
-    pub fn spawn(router: Router, web: Arc<Web>, stream: Stream, watcher: Watcher, permit: OwnedSemaphorePermit) {
+    pub fn spawn(router: Router, web: Arc<Web>, stream: Stream, closing: Closing, permit: OwnedSemaphorePermit) {
         let reached = Reached(stream.local());
-        let connection = Self { router, web, reached, deadline: Arc::default(), began: Instant::now() };
+        let (deadline, answered, began) = (Arc::default(), Arc::default(), Instant::now());
+        let connection = Self { router, web, reached, deadline, began, answered };
         connection.extend(FIRST_REQUEST);
         let watch = connection.clone();
         tokio::spawn(async move {
             tokio::select! {
                 // An error is a client that went away or spoke something else; nobody here can do anything about it.
-                ended = connection.serve(stream, watcher) => drop(ended),
+                ended = connection.serve(stream, closing) => drop(ended),
                 () = watch.passed() => {}
             }
             drop(permit);
         });
     }
 
-    async fn serve(self, stream: Stream, watcher: Watcher) -> Result<(), hyper::Error> {
+    async fn serve(self, stream: Stream, mut closing: Closing) -> Result<(), hyper::Error> {
         let stream: Box<dyn Io> = match &self.web.current().tls {
             None => Box::new(stream),
             Some(config) => match handshake(stream, config).await {
@@ -91,13 +113,19 @@ impl Connection {
                 }
             },
         };
+        let answered = Arc::clone(&self.answered);
         let service = service_fn(move |request: Request<Incoming>| self.clone().answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
-        watcher.watch(connection).await
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = closing.due(&answered) => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
     }
 
     async fn answer(mut self, request: Request<Incoming>) -> Result<Response, Infallible> {
@@ -116,6 +144,7 @@ impl Connection {
             }
         };
         web.complete(response.headers_mut());
+        self.answered.notify_one();
         Ok(response)
     }
 

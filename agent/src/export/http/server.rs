@@ -10,14 +10,13 @@ use std::{
 };
 
 use axum::Router;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::{sleep, timeout},
 };
 
 use super::{
-    connection::Connection,
+    connection::{Closing, Connection},
     discovery::Discovery,
     health_routes,
     listen::{BindError, Bound, SocketFile},
@@ -30,7 +29,7 @@ use crate::{
     export::{page::PageSource, prometheus::Form},
 };
 
-/// Connections served at once; further ones wait in the listen queue.
+/// Connections served at once. Kept ones that are idle make room; where there are none, further ones wait in the listen queue.
 pub(super) const MAX_CONNECTIONS: usize = 64;
 
 /// The same of the listener for health, where answers are short and few ask.
@@ -115,21 +114,22 @@ impl Server {
             None => None,
         };
         let main = Door::new(self.main, MAX_CONNECTIONS, routes(source, self.form, discovery), self.web)?;
-        let graceful = GracefulShutdown::new();
+        let (stop, _) = watch::channel(());
         let health_serves = async {
             match &health {
-                Some(door) => door.serve(&graceful).await,
+                Some(door) => door.serve(&stop).await,
                 None => pending().await,
             }
         };
         tokio::select! {
-            () = main.serve(&graceful) => {}
+            () = main.serve(&stop) => {}
             () = health_serves => {}
             () = shutdown => {}
         }
         drop((main, health));
         // Whoever does not take the answer in time does not get it.
-        let _ = timeout(GRACE, graceful.shutdown()).await;
+        stop.send_replace(());
+        let _ = timeout(GRACE, stop.closed()).await;
         Ok(())
     }
 }
@@ -138,6 +138,8 @@ impl Server {
 struct Door {
     listener: Listener,
     room: Arc<Semaphore>,
+    /// For the connection that has been kept for longest.
+    crowded: Arc<Notify>,
     router: Router,
     web: Arc<Web>,
     _file: Option<SocketFile>,
@@ -147,19 +149,24 @@ impl Door {
     fn new(bound: Bound, room: usize, router: Router, web: Web) -> io::Result<Self> {
         let Bound { socket, file } = bound;
         let listener = Listener::new(socket)?;
-        Ok(Self { listener, room: Arc::new(Semaphore::new(room)), router, web: Arc::new(web), _file: file })
+        let (room, web) = (Arc::new(Semaphore::new(room)), Arc::new(web));
+        Ok(Self { listener, room, crowded: Arc::default(), router, web, _file: file })
     }
 
     /// Accepts and serves, without end.
-    async fn serve(&self, graceful: &GracefulShutdown) {
+    async fn serve(&self, stop: &watch::Sender<()>) {
         while let Some((stream, permit)) = self.accept().await {
             let (router, web) = (self.router.clone(), Arc::clone(&self.web));
-            Connection::spawn(router, web, stream, graceful.watcher(), permit);
+            let closing = Closing { stop: stop.subscribe(), crowded: Arc::clone(&self.crowded) };
+            Connection::spawn(router, web, stream, closing, permit);
         }
     }
 
     /// The next connection, once there is room for it.
     async fn accept(&self) -> Option<(Stream, OwnedSemaphorePermit)> {
+        if self.room.available_permits() == 0 {
+            self.crowded.notify_one();
+        }
         let permit = Arc::clone(&self.room).acquire_owned().await.ok()?;
         loop {
             match self.listener.accept().await {

@@ -227,6 +227,25 @@ fn a_connection_beyond_the_limit_waits_for_one_to_go() {
     });
 }
 
+#[test]
+fn kept_connections_make_room_for_a_new_one() {
+    with_server_in_paused_time(|address, requests| async move {
+        let _reader = requests;
+        let mut kept = Vec::new();
+        for _ in 0..3 * server::MAX_CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"ok\n") {
+                // Sooner than an idle one is given up.
+                let read = timeout(Duration::from_secs(5), stream.read_buf(&mut answer)).await;
+                assert_ne!(read.expect("an answer").unwrap(), 0, "closed early");
+            }
+            kept.push(stream);
+        }
+    });
+}
+
 /// The body of an answer, of which `head` must be the beginning; chunks are put together.
 fn body_of(answer: &str, head: &str) -> String {
     assert!(answer.starts_with(head), "{answer}");

@@ -264,11 +264,11 @@ fn a_thousand_scrapes_in_parallel_hurt_nobody() {
     let agent = Agent::start(&turn.redtap, &[]);
     let server = nginx(&Place::Host);
     let before = agent.scrape().sum("process_resident_memory_bytes", &[]);
-    // Opened at once; some are refused, none is left hanging.
+    // Opened at once, and kept by curl when they were answered; some are refused, none is left hanging.
     let listen = agent.listen();
     let mut load = Command::new(tool("curl"));
-    load.args(["--silent", "--no-keepalive", "--parallel", "--parallel-immediate", "--parallel-max", "300"]);
-    load.args(["--max-time", "60", "--output", "/dev/null", "--write-out", "%{http_code}\n"]);
+    load.args(["--silent", "--parallel", "--parallel-immediate", "--parallel-max", "300"]);
+    load.args(["--max-time", "30", "--output", "/dev/null", "--write-out", "%{http_code}\n"]);
     load.arg(format!("http://{listen}/metrics?[1-{SCRAPES}]")).stdout(Stdio::piped()).stderr(Stdio::null());
     let load = load.spawn().expect("curl runs");
     // Meanwhile, exchanges are told as ever.
@@ -279,7 +279,7 @@ fn a_thousand_scrapes_in_parallel_hurt_nobody() {
     let told = load.wait_with_output().expect("curl ends");
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     let served = told.lines().filter(|status| *status == "200").count();
-    let refused = told.lines().filter(|status| ["503", "429", "000"].contains(status)).count();
+    let refused = told.lines().filter(|status| ["503", "429"].contains(status)).count();
     assert_eq!(served + refused, told.lines().count(), "{told}");
     assert!(served > 0, "none was served");
     let expected = ROLES.map(|role| Entry::answered(role, server.port(), "GET", "/small", 200));

@@ -99,7 +99,7 @@ pub fn cost(kernel: &Kernel, redtap: &Path, record: bool) -> Result<()> {
     if record {
         fs::write(&file, costs.written(&kernel.line()))
             .with_context(|| format!("cannot write {}", file.display()))?;
-        record::write_between(BEGIN, END, &costs.table())?;
+        record::write_between(BEGIN, END, |_| costs.table())?;
     }
     let complaints = costs.risen(&read(&fs::read_to_string(&file).unwrap_or_default()));
     if !complaints.is_empty() {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 use super::outcome::{Outcome, Program};
-use super::table::{replaced, table};
+use super::table::{merged, replaced, table};
 use crate::process::say;
 use crate::workspace;
 
@@ -26,13 +26,13 @@ fn verified_file() -> PathBuf {
     workspace::root().join("tests/vm/verified.txt")
 }
 
-/// Writes both.
+/// Writes both; what was not found out this time stays as it was.
 ///
 /// # Errors
 /// When a file cannot be written, or has no place for the table.
 pub fn write(outcomes: &[Outcome]) -> Result<()> {
     let verified = verified_file();
-    write_between(BEGIN, END, &table(outcomes))?;
+    write_between(BEGIN, END, |old| merged(&table(outcomes), old))?;
     let mut all = read(&fs::read_to_string(&verified).unwrap_or_default());
     let lines: Vec<&str> = outcomes.iter().map(|outcome| outcome.line.as_str()).collect();
     all.retain(|(line, _), _| !lines.contains(&line.as_str()));
@@ -40,14 +40,14 @@ pub fn write(outcomes: &[Outcome]) -> Result<()> {
     fs::write(&verified, written(&all)).with_context(|| format!("cannot write {}", verified.display()))
 }
 
-/// Replaces what lies between two lines of the README.
+/// Replaces what lies between two lines of the README by what `by` makes of it.
 ///
 /// # Errors
 /// When they are not there, or it cannot be written.
-pub fn write_between(begin: &str, end: &str, text: &str) -> Result<()> {
+pub fn write_between(begin: &str, end: &str, by: impl FnOnce(&str) -> String) -> Result<()> {
     let document = workspace::root().join("README.md");
     let before = fs::read_to_string(&document).context("cannot read README.md")?;
-    let after = replaced(&before, begin, end, text).context("README.md has no place for a table")?;
+    let after = replaced(&before, begin, end, by).context("README.md has no place for a table")?;
     fs::write(&document, after).context("cannot write README.md")
 }
 

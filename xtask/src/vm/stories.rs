@@ -11,7 +11,7 @@ pub struct Story {
 }
 
 /// All of them.
-pub const STORIES: [Story; 10] = [
+pub const STORIES: [Story; 11] = [
     Story {
         name: "HTTP/1",
         tests: &["raw::ipv6", "raw::as_told", "raw::seven_bytes_a_segment", "raw::ipv4_mapped"],
@@ -51,4 +51,6 @@ pub const STORIES: [Story; 10] = [
             "lifecycle::without_privileges_it_says_so",
         ],
     },
+    // Of this host, nobody may set it.
+    Story { name: "clock set", tests: &["harm::clock::the_clock_is_set_forward_and_back_under_load"] },
 ];

@@ -1,9 +1,12 @@
 //! The table of kernels, programs and stories, in Markdown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::outcome::{Outcome, Program};
 use super::stories::STORIES;
+
+/// Of a story that was left out.
+const NOT_TOLD: &str = "not told";
 
 /// The table, a column a kernel: a number is what the verifier went through to accept a program.
 pub fn table(outcomes: &[Outcome]) -> String {
@@ -26,7 +29,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
         text += &row(
             story.name,
             outcomes.iter().map(|outcome| match outcome.story(story) {
-                None => "not told".to_owned(),
+                None => NOT_TOLD.to_owned(),
                 Some(true) => "holds".to_owned(),
                 Some(false) => "**fails**".to_owned(),
             }),
@@ -38,6 +41,57 @@ pub fn table(outcomes: &[Outcome]) -> String {
 fn row(name: &str, cells: impl Iterator<Item = String>) -> String {
     let cells: Vec<String> = std::iter::once(name.to_owned()).chain(cells).collect();
     format!("| {} |\n", cells.join(" | "))
+}
+
+/// `new`, with what it does not tell as `old` told it of the same kernel, and with the columns of lines of kernels that it does
+/// not have.
+pub fn merged(new: &str, old: &str) -> String {
+    let (new, old) = (Cells::read(new), Cells::read(old));
+    let line = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let is_gone = |version: &&String| new.versions.iter().all(|newer| line(newer) != line(version));
+    let mut versions: Vec<String> =
+        new.versions.iter().chain(old.versions.iter().filter(is_gone)).cloned().collect();
+    let number = |version: &str| line(version).iter().map(|part| part.parse::<u32>().ok()).collect::<Vec<_>>();
+    versions.sort_by_key(|version| number(version));
+    let mut text = row("", versions.iter().cloned()) + &row("---", versions.iter().map(|_| "---:".to_owned()));
+    for name in &new.names {
+        let cell = |version: &String| {
+            let key = (name.clone(), version.clone());
+            let told = new.cells.get(&key).filter(|cell| *cell != NOT_TOLD);
+            told.or_else(|| old.cells.get(&key)).map_or(NOT_TOLD, String::as_str).to_owned()
+        };
+        text += &row(name, versions.iter().map(cell));
+    }
+    text
+}
+
+/// A table, read.
+#[derive(Default)]
+struct Cells {
+    versions: Vec<String>,
+    names: Vec<String>,
+    /// By row and column.
+    cells: BTreeMap<(String, String), String>,
+}
+
+impl Cells {
+    fn read(table: &str) -> Self {
+        let mut read = Self::default();
+        for line in table.lines() {
+            let cells = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned());
+            match cells.collect::<Vec<_>>().as_slice() {
+                [name, ..] if name == "---" => {}
+                [name, versions @ ..] if name.is_empty() => read.versions = versions.to_vec(),
+                [name, cells @ ..] => {
+                    let keys = read.versions.iter().map(|version| (name.clone(), version.clone()));
+                    read.cells.extend(keys.zip(cells.iter().cloned()));
+                    read.names.push(name.clone());
+                }
+                [] => {}
+            }
+        }
+        read
+    }
 }
 
 /// With commas between thousands.
@@ -53,16 +107,16 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// `text` with what lies between the lines `begin` and `end` replaced; `None` if they are not there.
-pub fn replaced(text: &str, begin: &str, end: &str, by: &str) -> Option<String> {
+/// `text` with what lies between the lines `begin` and `end` as `by` makes it of what is there; `None` if they are not there.
+pub fn replaced(text: &str, begin: &str, end: &str, by: impl FnOnce(&str) -> String) -> Option<String> {
     let (before, rest) = text.split_once(begin)?;
-    let (_, after) = rest.split_once(end)?;
-    Some(format!("{before}{begin}\n{by}{end}{after}"))
+    let (old, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{}{end}{after}", by(old.trim_start())))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, replaced, table};
+    use super::{grouped, merged, replaced, table};
     use crate::vm::outcome::{Outcome, Program, Test};
 
     #[test]
@@ -87,7 +141,23 @@ mod tests {
 
     #[test]
     fn only_what_lies_between_is_replaced() {
-        assert_eq!(replaced("a<b>old<e>c", "<b>", "<e>", "new\n").as_deref(), Some("a<b>\nnew\n<e>c"));
-        assert_eq!(replaced("a<e>c", "<b>", "<e>", ""), None);
+        let by = |old: &str| format!("new, not {old}\n");
+        assert_eq!(replaced("a<b>\nold<e>c", "<b>", "<e>", by).as_deref(), Some("a<b>\nnew, not old\n<e>c"));
+        assert_eq!(replaced("a<e>c", "<b>", "<e>", by), None);
+    }
+
+    #[test]
+    fn what_is_not_told_stays_as_it_was_of_the_same_kernel() {
+        let old = "|  | 5.10.0-1 | 6.1.0-5 |\n| --- | ---: | ---: |\n| `gone` | 1 | 2 |\n| TCP | holds | holds |\n\
+                   | UDP | **fails** | holds |\n";
+        let new = "|  | 6.1.0-6 | 5.10.0-1 |\n| --- | ---: | ---: |\n| TCP | not told | not told |\n\
+                   | UDP | holds | holds |\n";
+        let expected = "|  | 5.10.0-1 | 6.1.0-6 |\n| --- | ---: | ---: |\n| TCP | holds | not told |\n\
+                        | UDP | holds | holds |\n";
+        assert_eq!(merged(new, old), expected);
+        let other = "|  | 10.1.0 |\n| --- | ---: |\n| TCP | holds |\n";
+        let expected =
+            "|  | 5.10.0-1 | 6.1.0-5 | 10.1.0 |\n| --- | ---: | ---: | ---: |\n| TCP | holds | holds | holds |\n";
+        assert_eq!(merged(other, old), expected);
     }
 }

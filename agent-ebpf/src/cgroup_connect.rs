@@ -6,16 +6,14 @@ use core::ptr::addr_of_mut;
 
 use aya_ebpf::{
     bindings::bpf_sock_addr,
-    helpers::{
-        bpf_get_current_comm,
-        generated::{
-            bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_socket_cookie, bpf_ktime_get_ns,
-        },
+    helpers::generated::{
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_socket_cookie,
+        bpf_ktime_get_ns,
     },
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
 };
-use redtap_ebpf::{Flow, Kind, Owner, flow::state};
+use redtap_ebpf::{COMM_LEN, Flow, Kind, Owner, flow::state};
 
 use crate::{
     emit,
@@ -100,7 +98,8 @@ unsafe fn connect(ctx: &SockAddrContext, peer: unsafe fn(*mut bpf_sock_addr, &mu
         let pid_tgid = bpf_get_current_pid_tgid();
         flow.pid = (pid_tgid >> 32) as u32;
         flow.tid = pid_tgid as u32;
-        flow.comm = bpf_get_current_comm().unwrap_or_default();
+        // Zeroes if it fails.
+        bpf_get_current_comm(addr_of_mut!(flow.comm).cast(), COMM_LEN as u32);
         flow.cgroup = bpf_get_current_cgroup_id();
         flow.cookie = bpf_get_socket_cookie(addr.cast());
         flow.opened_at = now;

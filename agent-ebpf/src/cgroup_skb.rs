@@ -12,7 +12,7 @@ use aya_log_ebpf::{debug, warn};
 use redtap_ebpf::{
     Disposition, DropReason, Flow, Fresh, MARK_LEN, MAX_CAPTURE, MAX_WINDOWS, Segment, Ship, WINDOW,
     flow::{hint, state},
-    segment, tcp,
+    segment, tcp, words,
 };
 
 use crate::{
@@ -367,8 +367,11 @@ unsafe fn ship_windows(passing: &Passing, header: Segment, offset: u32, limit: u
     // SAFETY: forwards the contract.
     unsafe { emit::window(&window)? };
     window.header.flags &= !segment::FIRST;
-    emit::clear(&mut window.header.picked_up);
-    emit::clear(&mut window.header.acked);
+    // SAFETY: integers.
+    unsafe {
+        words::clear(&mut window.header.picked_up);
+        words::clear(&mut window.header.acked);
+    }
     for _ in 1..MAX_WINDOWS {
         if window.available <= WINDOW {
             break;

@@ -2,7 +2,7 @@
 
 use core::{
     ffi::c_void,
-    ptr::{addr_of, addr_of_mut, read_volatile, write_volatile},
+    ptr::{addr_of, addr_of_mut, read_volatile},
 };
 
 use aya_ebpf::{
@@ -13,7 +13,7 @@ use aya_ebpf::{
     },
 };
 use redtap_ebpf::{
-    Cgroup, CgroupHead, Closed, Datagram, DropReason, Flow, Kind, Opened, Segment, WINDOW, flow::state, tcp,
+    Cgroup, CgroupHead, Closed, Datagram, DropReason, Flow, Kind, Opened, Segment, WINDOW, flow::state, tcp, words,
 };
 
 use crate::maps::{HIGH_WATER, event_lost, ring, stats};
@@ -47,26 +47,6 @@ pub unsafe fn unknown(skb: *mut __sk_buff, value: u32) -> u32 {
         let len = addr_of!((*skb).len);
         value ^ read_volatile(len) ^ read_volatile(len)
     }
-}
-
-/// Copies a record word by word: a plain copy would become a call of a loop over bytes wherever the compiler
-/// knows some of them to be zero.
-#[inline(always)]
-unsafe fn copy_words<T>(to: *mut T, from: &T) {
-    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) }
-    let (to, from) = (to.cast::<u64>(), core::ptr::from_ref(from).cast::<u64>());
-    for word in 0..size_of::<T>() / 8 {
-        // SAFETY: both are valid for the size of a `T`, which is a whole number of words without padding.
-        unsafe { to.add(word).write(read_volatile(from.add(word))) };
-    }
-}
-
-/// Clears a word. Of two plain stores of zeroes side by side, the compiler makes a call of a loop over bytes: 100
-/// instructions of x86 for 16 bytes.
-#[inline(always)]
-pub fn clear(word: &mut u64) {
-    // SAFETY: writes to a live reference.
-    unsafe { write_volatile(word, 0) };
 }
 
 /// Reserves `$size` bytes of this CPU's ring. A macro, because the helper wants the size as an immediate.
@@ -111,7 +91,7 @@ macro_rules! window_of_class {
             // SAFETY: the record has room for the header and CLASS bytes; `length` is proven to lie in 1..=CLASS,
             // as 5.10 asks of `bpf_skb_load_bytes`.
             unsafe {
-                copy_words(segment, &window.header);
+                words::copy(segment, &window.header);
                 addr_of_mut!((*segment).captured).write(wanted as u16);
                 addr_of_mut!((*segment).offset).write(window.offset);
                 // Kernels before 6.6 do not learn from a comparison with zero that a length is at least 1, so the
@@ -181,7 +161,7 @@ pub unsafe fn bare(header: &Segment) -> Result<(), DropReason> {
     let (ring, record) = reserve!(size_of::<Segment>() as u64)?;
     // SAFETY: the record has room for the header.
     unsafe {
-        copy_words(record.cast::<Segment>(), header);
+        words::copy(record.cast::<Segment>(), header);
         submit(ring, record, false);
     }
     Ok(())
@@ -198,7 +178,7 @@ macro_rules! message_of_class {
             let datagram = record.cast::<Datagram>();
             // SAFETY: as in `window_of_class`.
             unsafe {
-                copy_words(datagram, header);
+                words::copy(datagram, header);
                 addr_of_mut!((*datagram).captured).write(wanted as u16);
                 let last = opaque(u64::from(wanted).wrapping_sub(1));
                 if last >= u64::from(CLASS) {
@@ -237,7 +217,7 @@ pub unsafe fn plain<T: Copy>(value: &T, wake: bool) {
         Ok((ring, record)) => {
             // SAFETY: the record has room for a `T`.
             unsafe {
-                copy_words(record.cast::<T>(), value);
+                words::copy(record.cast::<T>(), value);
                 submit(ring, record, wake);
             }
         }
@@ -254,7 +234,7 @@ pub unsafe fn cgroup(id: u64, flags: u8, read: impl FnOnce(*mut u8) -> bool) {
     // SAFETY: the record has room for a `Cgroup`; `read` writes no more than a path.
     unsafe {
         let kind = Kind::Cgroup as u8;
-        copy_words(
+        words::copy(
             addr_of_mut!((*cgroup).head),
             &CgroupHead { kind, flags, reserved: [0; 6], id, time: bpf_ktime_get_ns() },
         );
@@ -339,15 +319,15 @@ pub unsafe fn opened(flow: &mut Flow, now: u64) {
         to.peer_port = flow.peer_port;
         to.cookie = flow.cookie;
         to.time = flow.opened_at;
-        to.local = flow.local;
-        to.peer = flow.peer;
+        words::copy_bytes(&mut to.local, &flow.local);
+        words::copy_bytes(&mut to.peer, &flow.peer);
         to.cgroup = flow.cgroup;
         to.connect_ns = flow.connect_ns;
         to.pid = flow.pid;
         to.tid = flow.tid;
         to.rx_seq = flow.rx_seq;
         to.tx_seq = flow.tx_seq;
-        to.comm = flow.comm;
+        words::copy_bytes(&mut to.comm, &flow.comm);
         submit(ring, record, false);
     }
 }
@@ -462,8 +442,11 @@ pub fn header(flow: &mut Flow, now: u64) -> Segment {
         tx_segments: flow.tx_segments,
         cgroup: flow.cgroup,
     };
-    clear(&mut flow.picked_up);
-    clear(&mut flow.acked);
+    // SAFETY: integers.
+    unsafe {
+        words::clear(&mut flow.picked_up);
+        words::clear(&mut flow.acked);
+    }
     header
 }
 

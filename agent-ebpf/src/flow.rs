@@ -1,6 +1,8 @@
 //! The state kept with each socket, and what user space tells of it.
 
-use crate::{COMM_LEN, Direction, Role, Totals};
+use core::mem::offset_of;
+
+use crate::{COMM_LEN, Direction, Role, Totals, words::clear};
 
 /// Bits of [`Flow::state`].
 pub mod state {
@@ -140,15 +142,22 @@ pub struct Flow {
     pub retransmits: u32,
     /// Smoothed round-trip time, in microseconds.
     pub srtt_us: u32,
+    /// Name of the thread that connected.
+    pub comm: [u8; COMM_LEN],
     /// Local port.
     pub local_port: u16,
     /// Peer's port.
     pub peer_port: u16,
     /// 4 or 6: the socket's address family.
     pub family: u8,
-    /// Name of the thread that connected.
-    pub comm: [u8; COMM_LEN],
 }
+
+// They are copied word by word.
+const _: () = assert!(
+    offset_of!(Flow, local).is_multiple_of(8)
+        && offset_of!(Flow, peer).is_multiple_of(8)
+        && offset_of!(Flow, comm).is_multiple_of(8)
+);
 
 impl Flow {
     /// Which end opened the connection.
@@ -167,12 +176,19 @@ impl Flow {
     /// The connection is over, and told; the socket may make another.
     #[inline(always)]
     pub fn reset(&mut self) {
-        self.rx = Direction::default();
-        self.tx = Direction::default();
-        (self.rx_full_since, self.rx_full_ns) = (0, 0);
-        (self.tx_full_since, self.tx_full_ns) = (0, 0);
-        (self.picked_up, self.acked) = (0, 0);
-        (self.opened_at, self.connect_ns) = (0, 0);
+        // SAFETY: integers, all of them.
+        unsafe {
+            clear(&mut self.rx);
+            clear(&mut self.tx);
+            clear(&mut self.rx_full_since);
+            clear(&mut self.tx_full_since);
+            clear(&mut self.rx_full_ns);
+            clear(&mut self.tx_full_ns);
+            clear(&mut self.picked_up);
+            clear(&mut self.acked);
+            clear(&mut self.opened_at);
+            clear(&mut self.connect_ns);
+        }
         self.state = 0;
         self.mode = 0;
     }

@@ -12,6 +12,7 @@ pub mod record;
 pub mod stats;
 pub mod tcp;
 pub mod udp;
+pub mod words;
 
 pub use direction::{Direction, Fresh, MARK_LEN, Ship};
 pub use flow::{Flow, Hint, hint};

@@ -42,6 +42,9 @@ const SCOPE: &str = "redtap";
 /// Which attributes and names are meant.
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
+/// Room for a resource with what is around it; most take less.
+const RESOURCE: usize = 1024;
+
 /// Fields of `trace.proto` and `trace_service.proto`.
 mod field {
     pub(super) const RESOURCE_SPANS: u32 = 1;
@@ -139,14 +142,12 @@ impl Encoder {
             let all = by_owner.entry(owner(span)).or_insert_with(|| scope.clone());
             Message::new(all).pieces(field::SPANS, &[&message]);
         }
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(by_owner.values().map(|spans| spans.len() + RESOURCE).sum());
         for (owner, spans) in by_owner {
             let (resource, schema_url) = (Some(self.resource(&owner)), SCHEMA_URL.to_owned());
-            message.clear();
-            // Writing to memory has room.
-            let _ = ResourceSpans { resource, schema_url, ..ResourceSpans::default() }.encode(&mut message);
-            Message::new(&mut message).pieces(field::SCOPE_SPANS, &[&spans]);
-            Message::new(&mut bytes).pieces(field::RESOURCE_SPANS, &[&message]);
+            let mut head = ResourceSpans { resource, schema_url, ..ResourceSpans::default() }.encode_to_vec();
+            Message::new(&mut head).open(field::SCOPE_SPANS, spans.len());
+            Message::new(&mut bytes).pieces(field::RESOURCE_SPANS, &[&head, &spans]);
         }
         Request { bytes: bytes.into(), spans: u64::try_from(spans.len()).unwrap_or(u64::MAX) }
     }

@@ -118,7 +118,7 @@ impl<'a> Message<'a> {
     }
 
     /// What comes before so many bytes of a field.
-    fn open(&mut self, number: u32, length: usize) {
+    pub fn open(&mut self, number: u32, length: usize) {
         self.varint(tag(number, LENGTH));
         self.varint(length as u64);
     }

@@ -63,6 +63,8 @@ impl Pair {
 pub struct Pairs {
     places: HashMap<Pair, Place>,
     gone: VecDeque<(Nanos, Pair)>,
+    /// An address was found to stand for another: until then, nobody need look for one that does.
+    translates: bool,
 }
 
 impl Pairs {
@@ -103,6 +105,7 @@ impl Pairs {
             return;
         }
         place.translated = Some(Box::new(behind));
+        self.translates = true;
         let (owner, gone) = (place.owner, place.gone);
         self.opened(local, behind, cookie, owner);
         if let Some(since) = gone {
@@ -113,7 +116,8 @@ impl Pairs {
     /// Whom the peer's address of a socket stands for, if it is known to stand for another.
     #[must_use]
     pub fn behind(&self, local: SocketAddr, peer: SocketAddr) -> Option<SocketAddr> {
-        self.places.get(&Pair::new(local, peer))?.translated.as_deref().copied()
+        let place = self.translates.then(|| self.places.get(&Pair::new(local, peer))).flatten()?;
+        place.translated.as_deref().copied()
     }
 
     /// A socket is gone.

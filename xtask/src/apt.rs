@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::architecture::Architecture;
 use crate::process::{as_root, command, find, output, run, say, succeeds};
 
 /// Whether this is a system with apt.
@@ -100,23 +101,24 @@ pub struct Private {
 }
 
 impl Private {
-    /// Makes one in `directory`, and fetches the lists of what there is.
+    /// Makes one in `directory`, and fetches the lists of what there is for an architecture.
     ///
     /// # Errors
     /// When they cannot be fetched.
-    pub fn new(directory: &Path, sources: &str) -> Result<Self> {
+    pub fn new(directory: &Path, sources: &str, architecture: Architecture) -> Result<Self> {
         let apt = directory.join("apt");
         for needed in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(apt.join(needed)).with_context(|| format!("cannot make {needed}"))?;
         }
         fs::write(apt.join("sources.list"), sources)?;
         fs::write(apt.join("status"), "")?;
-        let path = apt.display();
+        let (path, architecture) = (apt.display(), architecture.debian());
         let text = format!(
             "Dir::Etc::sourcelist \"{path}/sources.list\";\nDir::Etc::sourceparts \"/dev/null\";\n\
              Dir::Etc::preferencesparts \"/dev/null\";\nDir::State::lists \"{path}/lists\";\n\
              Dir::State::status \"{path}/status\";\nDir::Cache \"{path}/cache\";\n\
-             Acquire::Languages \"none\";\nAPT::Sandbox::User \"\";\n"
+             Acquire::Languages \"none\";\nAPT::Sandbox::User \"\";\n\
+             APT::Architecture \"{architecture}\";\nAPT::Architectures {{ \"{architecture}\"; }};\n"
         );
         let configuration = apt.join("apt.conf");
         fs::write(&configuration, text)?;

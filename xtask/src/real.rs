@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::architecture::Architecture;
 use crate::process::{command, find, output, say};
 use crate::{apt, go::built, workspace};
 
@@ -47,7 +48,7 @@ fn prometheus() -> Result<PathBuf> {
             bail!("needs apt and dpkg; or put prometheus and promtool into {}", root.join("usr/bin").display());
         }
         say("fetching Prometheus from Debian's unstable, to be unpacked in the target directory (36 MB)");
-        let apt = apt::Private::new(&directory, SOURCES)?;
+        let apt = apt::Private::new(&directory, SOURCES, Architecture::of_host()?)?;
         for (package, _) in PACKAGES {
             apt.unpack(package, &root)?;
         }

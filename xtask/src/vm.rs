@@ -2,6 +2,7 @@
 
 mod archive;
 mod cost;
+mod foreign;
 mod guest;
 mod kernels;
 mod machine;
@@ -18,6 +19,7 @@ use std::{env, fs};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
+use crate::architecture::Architecture;
 use crate::process::{command, find, output, run, say};
 use crate::{apt, build, go, setup, workspace};
 use guest::Guest;
@@ -27,13 +29,8 @@ use outcome::Outcome;
 use stories::STORIES;
 
 /// Programs of the host, and the packages that bring them.
-const PROGRAMS: [(&str, &str); 5] = [
-    ("qemu-system-x86_64", "qemu-system-x86"),
-    ("busybox", "busybox-static"),
-    ("strip", "binutils"),
-    ("xz", "xz-utils"),
-    ("zstd", "zstd"),
-];
+const PROGRAMS: [(&str, &str); 4] =
+    [("busybox", "busybox-static"), ("strip", "binutils"), ("xz", "xz-utils"), ("zstd", "zstd")];
 
 /// The kernel on which the cost is measured.
 const COST_LINE: &str = "6.12";
@@ -53,6 +50,9 @@ pub struct Options {
     /// Instead of the stories, measure what being watched costs, in instructions.
     #[arg(long)]
     cost: bool,
+    /// Instead of the stories, boot the binary for arm64 on Debian's kernel for it, and have it count requests.
+    #[arg(long, conflicts_with = "cost")]
+    arm64: bool,
     /// Tell only the stories whose name, or one of whose tests' names, contains this.
     #[arg(long)]
     filter: Option<String>,
@@ -71,11 +71,22 @@ pub struct Options {
 /// When a machine does not come to its end, a story fails, a required program does not load, or the verifier takes longer
 /// for one than is recorded.
 pub fn vm(options: &Options) -> Result<()> {
-    let missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
+    let (machine, package) = match options.arm64 {
+        true => ("qemu-system-aarch64", "qemu-system-arm"),
+        false => ("qemu-system-x86_64", "qemu-system-x86"),
+    };
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .chain([&(machine, package)])
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
     if !missing.is_empty() {
         ensure!(apt::there(), "missing: {} (Debian's names): a virtual machine", missing.join(" "));
         apt::install(&missing, "a virtual machine with other kernels")?;
+    }
+    if options.arm64 {
+        return foreign::run(Architecture::Arm64);
     }
     setup::setup_tests()?;
     let redtap = match env::var_os("REDTAP_BIN") {
@@ -87,7 +98,7 @@ pub fn vm(options: &Options) -> Result<()> {
         [] => lines.iter().map(|line| (*line).to_owned()).collect(),
         chosen => chosen.to_vec(),
     };
-    let kernels = kernels::kernels(&lines)?;
+    let kernels = kernels::kernels(&lines, Architecture::Amd64)?;
     if options.cost {
         build_programs()?;
         return kernels.iter().try_for_each(|kernel| cost::cost(kernel, &redtap, options.record));

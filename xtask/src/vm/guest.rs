@@ -41,6 +41,8 @@ pub struct Guest {
     pub texts: Vec<(&'static str, &'static str)>,
     /// A program of the shell, in the words of `init.sh`.
     pub steps: String,
+    /// Of a machine that cannot run the host's programs: the busybox that is there instead of them.
+    pub busybox: Option<PathBuf>,
 }
 
 impl Guest {
@@ -61,24 +63,9 @@ impl Guest {
         root.link("usr/bin/sh", "busybox");
         root.file("init", 0o755, include_bytes!("init.sh").to_vec());
         root.file("steps", 0o644, self.steps.clone().into_bytes());
-        for program in PROGRAMS {
-            // One that is not there is missed by the story that needs it.
-            let found = Path::new("/usr/bin").join(program);
-            let Some(found) = Some(found).filter(|path| path.is_file()).or_else(|| find(program)) else {
-                continue;
-            };
-            root.host_file(&found)?;
-        }
-        for path in FILES.map(Path::new).into_iter().filter(|path| path.is_file()) {
-            root.host_file(path)?;
-        }
-        for path in DIRECTORIES.map(Path::new).into_iter().filter(|path| path.is_dir()) {
-            root.host_directory(path, &|_| true)?;
-        }
-        if let Some(library) = python_library() {
-            root.host_directory(&library, &|path| {
-                !NOT_OF_PYTHON.iter().any(|name| path.file_name().is_some_and(|file| file == *name))
-            })?;
+        match &self.busybox {
+            Some(busybox) => root.host_file_as(busybox, Path::new("/usr/bin/busybox"))?,
+            None => host_programs(&mut root)?,
         }
         for (path, place) in &self.files {
             root.host_file_as(path, place)?;
@@ -110,6 +97,30 @@ impl Guest {
         self.files.push((stripped, place));
         Ok(())
     }
+}
+
+/// Servers, clients and whatever else the stories run.
+fn host_programs(root: &mut Root) -> Result<()> {
+    for program in PROGRAMS {
+        // One that is not there is missed by the story that needs it.
+        let found = Path::new("/usr/bin").join(program);
+        let Some(found) = Some(found).filter(|path| path.is_file()).or_else(|| find(program)) else {
+            continue;
+        };
+        root.host_file(&found)?;
+    }
+    for path in FILES.map(Path::new).into_iter().filter(|path| path.is_file()) {
+        root.host_file(path)?;
+    }
+    for path in DIRECTORIES.map(Path::new).into_iter().filter(|path| path.is_dir()) {
+        root.host_directory(path, &|_| true)?;
+    }
+    if let Some(library) = python_library() {
+        root.host_directory(&library, &|path| {
+            !NOT_OF_PYTHON.iter().any(|name| path.file_name().is_some_and(|file| file == *name))
+        })?;
+    }
+    Ok(())
 }
 
 /// The library of Debian's Python, such as /usr/lib/python3.11.

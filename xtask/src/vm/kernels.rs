@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::architecture::Architecture;
 use crate::process::{find, say};
 use crate::{apt, workspace};
 
@@ -25,8 +26,8 @@ const NEWEST: &str = "newest";
 /// What is booted unless asked otherwise: the kernels of Debian 11, 12 and 13, the long-term one after that, the newest.
 pub const LINES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", NEWEST];
 
-/// What the names of packages end with: few drivers, and all that a virtual machine needs.
-const FLAVOUR: &str = "-cloud-amd64";
+/// What the names of packages end with, before the architecture: few drivers, and all that a virtual machine needs.
+const FLAVOUR: &str = "-cloud-";
 
 /// A kernel, unpacked.
 #[derive(Debug)]
@@ -37,14 +38,42 @@ pub struct Kernel {
     pub image: PathBuf,
     /// The directory of its modules.
     pub modules: PathBuf,
+    /// What it runs on.
+    pub architecture: Architecture,
+}
+
+/// Where those for an architecture are kept.
+fn directory(architecture: Architecture) -> Result<PathBuf> {
+    workspace::scratch(match architecture {
+        Architecture::Amd64 => "vm/kernels",
+        Architecture::Arm64 => "vm/kernels-arm64",
+    })
+}
+
+fn flavour(architecture: Architecture) -> String {
+    format!("{FLAVOUR}{}", architecture.debian())
+}
+
+/// A program of Debian's package for an architecture, unpacked beside the kernels, which must be there.
+///
+/// # Errors
+/// When it cannot be had.
+pub fn program(package: &str, path: &str, architecture: Architecture) -> Result<PathBuf> {
+    let directory = directory(architecture)?;
+    let root = directory.join("programs");
+    if !root.join(path).is_file() {
+        say(&format!("fetching Debian's package {package} for {}", architecture.debian()));
+        apt::Private::new(&directory, SOURCES, architecture)?.unpack(package, &root)?;
+    }
+    Ok(root.join(path))
 }
 
 /// The newest kernel of each of these lines (`6.12`, or `newest`); one that is there already is not asked for again.
 ///
 /// # Errors
 /// When one cannot be had.
-pub fn kernels(lines: &[String]) -> Result<Vec<Kernel>> {
-    let directory = workspace::scratch("vm/kernels")?;
+pub fn kernels(lines: &[String], architecture: Architecture) -> Result<Vec<Kernel>> {
+    let directory = directory(architecture)?;
     let there = |line: &str| -> Option<String> { fs::read_to_string(directory.join(line)).ok() };
     if lines.iter().any(|line| there(line).is_none()) {
         ensure!(
@@ -53,12 +82,14 @@ pub fn kernels(lines: &[String]) -> Result<Vec<Kernel>> {
             lines.join(" ")
         );
         say("fetching Debian's lists of packages of four releases (60 MB)");
-        let apt = apt::Private::new(&directory, SOURCES)?;
+        let apt = apt::Private::new(&directory, SOURCES, architecture)?;
         let images = apt.names("linux-image-")?;
         let binaries = apt.names("linux-binary-")?;
         for line in lines.iter().filter(|line| there(line).is_none()) {
-            let version = newest(&images, line).with_context(|| format!("Debian has no kernel {line}"))?;
-            unpack(&apt, &binaries, version, &directory.join("root").join(version))?;
+            let flavour = flavour(architecture);
+            let version =
+                newest(&images, line, &flavour).with_context(|| format!("Debian has no kernel {line}"))?;
+            unpack(&apt, &binaries, version, &flavour, &directory.join("root").join(version))?;
             fs::write(directory.join(line), version)?;
         }
     }
@@ -66,28 +97,28 @@ pub fn kernels(lines: &[String]) -> Result<Vec<Kernel>> {
         .iter()
         .map(|line| {
             let version = there(line).with_context(|| format!("no kernel {line}"))?;
-            Kernel::at(&directory.join("root").join(&version), version)
+            Kernel::at(&directory.join("root").join(&version), version, architecture)
         })
         .collect()
 }
 
-fn unpack(apt: &apt::Private, binaries: &[String], version: &str, root: &Path) -> Result<()> {
+fn unpack(apt: &apt::Private, binaries: &[String], version: &str, flavour: &str, root: &Path) -> Result<()> {
     say(&format!("fetching Debian's kernel {version}, to be unpacked in the target directory (30 MB)"));
     // Newer packaging has the kernel and its modules apart, and nothing in the package of old.
-    let kinds: &[&str] = if binaries.contains(&format!("linux-binary-{version}{FLAVOUR}")) {
+    let kinds: &[&str] = if binaries.contains(&format!("linux-binary-{version}{flavour}")) {
         &["binary", "modules"]
     } else {
         &["image"]
     };
     for kind in kinds {
-        apt.unpack(&format!("linux-{kind}-{version}{FLAVOUR}"), root)?;
+        apt.unpack(&format!("linux-{kind}-{version}{flavour}"), root)?;
     }
     Ok(())
 }
 
 /// The newest version of a line among the names of images.
-fn newest<'a>(images: &'a [String], line: &str) -> Option<&'a str> {
-    let versions = images.iter().filter_map(|name| name.strip_prefix("linux-image-")?.strip_suffix(FLAVOUR));
+fn newest<'a>(images: &'a [String], line: &str, flavour: &str) -> Option<&'a str> {
+    let versions = images.iter().filter_map(|name| name.strip_prefix("linux-image-")?.strip_suffix(flavour));
     let of_line = |version: &&str| match line {
         NEWEST => version.starts_with(|first: char| first.is_ascii_digit()),
         _ => version.strip_prefix(line).is_some_and(|rest| rest.starts_with('.')),
@@ -102,14 +133,15 @@ fn numbers(version: &str) -> Vec<u64> {
 }
 
 impl Kernel {
-    fn at(root: &Path, version: String) -> Result<Self> {
-        let name = format!("{version}{FLAVOUR}");
+    fn at(root: &Path, version: String, architecture: Architecture) -> Result<Self> {
+        let flavour = flavour(architecture);
+        let name = format!("{version}{flavour}");
         // Both are places of Debian's packages, older and newer.
         let first = |paths: [String; 2]| paths.iter().map(|path| root.join(path)).find(|path| path.exists());
         let modules = first([format!("usr/lib/modules/{name}"), format!("lib/modules/{name}")]);
         let image = first([format!("boot/vmlinuz-{name}"), format!("usr/lib/modules/{name}/vmlinuz")]);
         match (image, modules) {
-            (Some(image), Some(modules)) => Ok(Self { version, image, modules }),
+            (Some(image), Some(modules)) => Ok(Self { version, image, modules, architecture }),
             _ => bail!("no kernel {version} in {}", root.display()),
         }
     }
@@ -145,7 +177,7 @@ mod tests {
             ("newest", Some("7.3.4+deb13")),
             ("5.10", None),
         ] {
-            assert_eq!(newest(&images, line), expected, "{line}");
+            assert_eq!(newest(&images, line, "-cloud-amd64"), expected, "{line}");
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::kernels::Kernel;
+use crate::architecture::Architecture;
 use crate::process::{command, line};
 
 /// Lines that the console may be ahead of who reads them.
@@ -33,15 +34,21 @@ impl Machine {
     /// When it does not come to its end in time.
     #[expect(clippy::disallowed_methods, reason = "a machine that hangs is noticed by the clock")]
     pub fn run(&self, kernel: &Kernel, root: &Path, log: &Path) -> Result<Vec<String>> {
-        let mut qemu = command("qemu-system-x86_64");
+        let mut qemu = command(&format!("qemu-system-{}", kernel.architecture.rust()));
+        let (machine, cpu, console) = match kernel.architecture {
+            Architecture::Amd64 => ("q35", "max", "ttyS0"),
+            // Pointers are signed by an algorithm that is quick to emulate.
+            Architecture::Arm64 => ("virt", "max,pauth-impdef=on", "ttyAMA0"),
+        };
         // The machine's clock counts instructions, one a nanosecond, and goes on at once where there is nothing to do: how
         // long something takes in there does not depend on what else this host does. With a second processor, Linux 5.10 waits
         // for it for ever.
-        qemu.args(["-accel", "tcg", "-icount", "shift=0,sleep=off", "-machine", "q35", "-cpu", "max"]);
+        qemu.args(["-accel", "tcg", "-icount", "shift=0,sleep=off", "-machine", machine, "-cpu", cpu]);
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]);
         qemu.args(["-smp", "1", "-m", &self.memory.to_string()]);
         qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(root);
-        qemu.args(["-append", "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off random.trust_cpu=on"]);
+        qemu.arg("-append");
+        qemu.arg(format!("console={console} quiet loglevel=3 panic=-1 mitigations=off random.trust_cpu=on"));
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = Running(qemu.spawn().with_context(|| format!("cannot start {}", line(&qemu)))?);
         let console = child.0.stdout.take().context("no console")?;

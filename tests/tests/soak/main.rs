@@ -16,8 +16,9 @@ use crate::churn::World;
 use crate::reading::{Reading, grown};
 use crate::table::table;
 
-/// How long everything comes and goes before the beginning: whatever is learnt once is learnt then.
-const WARM_UP: Duration = Duration::from_secs(30);
+/// How long everything comes and goes before the beginning: whatever is learnt once is learnt then, and the agent keeps as many
+/// services that are no more as it ever will, each for five minutes.
+const WARM_UP: Duration = Duration::from_secs(330);
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -34,7 +34,9 @@ impl Machine {
     /// When it does not come to its end in time.
     #[expect(clippy::disallowed_methods, reason = "a machine that hangs is noticed by the clock")]
     pub fn run(&self, kernel: &Kernel, root: &Path, log: &Path) -> Result<Vec<String>> {
-        let mut qemu = command(&format!("qemu-system-{}", kernel.architecture.rust()));
+        // It ends with us, whatever ends us.
+        let mut qemu = command("setpriv");
+        qemu.args(["--pdeathsig", "KILL"]).arg(format!("qemu-system-{}", kernel.architecture.rust()));
         let (machine, cpu, console) = match kernel.architecture {
             Architecture::Amd64 => ("q35", "max", "ttyS0"),
             // Pointers are signed by an algorithm that is quick to emulate.

@@ -70,6 +70,8 @@ struct Costs {
     costs: BTreeMap<Key, Cost>,
     /// HTTP requests made under each way.
     asked: BTreeMap<String, u64>,
+    /// Instructions of the agent under each way.
+    worked: BTreeMap<String, f64>,
     /// Lines of metrics under each way.
     metrics: Vec<(String, String)>,
 }
@@ -93,7 +95,8 @@ pub fn cost(kernel: &Kernel, redtap: &Path, record: bool) -> Result<()> {
     let told = MACHINE.run(kernel, &root, &log);
     fs::remove_file(&root).context("cannot remove the root file system")?;
     let costs = Costs::read(&told?)?;
-    println!("instructions on linux {}\n\n{}\n{}", kernel.version, costs.table(), costs.programs());
+    let (table, records, programs) = (costs.table(), costs.records(), costs.programs());
+    println!("instructions on linux {}\n\n{table}\n{records}\n{programs}", kernel.version);
     let file = workspace::root().join("tests/vm/cost.txt");
     costs.books()?;
     if record {
@@ -129,9 +132,10 @@ impl Costs {
             if *load != "opaque" {
                 *costs.asked.entry((*way).to_owned()).or_default() += *requests as u64;
             }
+            // What the agent still had to do when the load was over, without what it does for nothing.
+            let late = after - idle;
+            *costs.worked.entry((*way).to_owned()).or_default() += during + late;
             if *what == "cost" {
-                // What the agent still had to do when the load was over, without what it does for nothing.
-                let late = after - idle;
                 let cost = Cost { whole: (took + late) / requests, agent: (during + late) / requests };
                 costs.costs.insert(((*load).to_owned(), (*way).to_owned()), cost);
             }
@@ -163,6 +167,25 @@ impl Costs {
                 format!("+{} (agent {})", rounded(added), rounded(cost.agent))
             });
             let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+        }
+        text
+    }
+
+    /// Instructions of the agent for each record that it takes from the kernel, of all loads together.
+    fn records(&self) -> String {
+        let mut text = String::new();
+        for (way, worked) in &self.worked {
+            let told =
+                self.metrics.iter().filter(|(of, line)| of == way && line.starts_with("redtap_records_total"));
+            let records: f64 = told.filter_map(|(_, line)| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+            if records > 0.0 {
+                let each = rounded(worked / records);
+                let _ = writeln!(
+                    text,
+                    "{way}: {each} instructions of the agent a record, {} records",
+                    rounded(records)
+                );
+            }
         }
         text
     }

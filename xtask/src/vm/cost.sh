@@ -47,7 +47,7 @@ watched() {
     await http://127.0.0.1:9440/readyz
     loads "$way" $agent
     curl --silent http://127.0.0.1:9440/metrics >/tmp/metrics
-    show "told $way" grep -E '^(http_(server|client)_request_duration_seconds_count|redtap_dropped_total|redtap_program_run)' /tmp/metrics
+    show "told $way" grep -E '^(http_(server|client)_request_duration_seconds_count|redtap_dropped_total|redtap_records_total|redtap_program_run)' /tmp/metrics
     kill $agent
     wait $agent
 }

@@ -121,6 +121,8 @@ fn compiled() -> Result<PathBuf> {
         say("compiling Kubernetes, 10 to 16 minutes on two cores the first time (go build)");
     }
     let mut build = go("cluster");
+    // The compiler runs for each of thousands of packages, and need not collect its garbage.
+    build.env("GOGC", "400");
     build.args(["build", "-trimpath", &format!("-ldflags=-s -w {VERSION}"), "-o"]).arg(&program).arg(".");
     run(&mut build)
         .context("cannot compile Kubernetes; it takes the Go that tests/cluster/go.mod names, or a newer one")?;

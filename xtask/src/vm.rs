@@ -56,7 +56,7 @@ pub struct Options {
     /// Tell only the stories whose name, or one of whose tests' names, contains this.
     #[arg(long)]
     filter: Option<String>,
-    /// Of each story, only the first test.
+    /// Of each story, only the first test; of the cost, only that of both ends, without masses of bytes.
     #[arg(long)]
     quick: bool,
     /// Write what was found into README.md and tests/vm/, with which it is compared from then on.
@@ -101,7 +101,7 @@ pub fn vm(options: &Options) -> Result<()> {
     let kernels = kernels::kernels(&lines, Architecture::Amd64)?;
     if options.cost {
         build_programs()?;
-        return kernels.iter().try_for_each(|kernel| cost::cost(kernel, &redtap, options.record));
+        return kernels.iter().try_for_each(|kernel| cost::cost(kernel, &redtap, options));
     }
     let guest = story_guest(&redtap, options)?;
     let mut outcomes = Vec::new();

@@ -13,7 +13,7 @@ use super::guest::Guest;
 use super::kernels::Kernel;
 use super::machine::Machine;
 use super::record;
-use super::table::grouped;
+use super::{Options, table::grouped};
 use crate::process::say;
 use crate::workspace;
 
@@ -76,18 +76,20 @@ struct Costs {
     metrics: Vec<(String, String)>,
 }
 
-/// Boots a kernel and measures.
+/// Boots a kernel and measures: all, or what costs the most where it is to be quick.
 ///
 /// # Errors
 /// When the machine does not come to its end, a request was lost or miscounted, or being watched costs more than is recorded.
-pub fn cost(kernel: &Kernel, redtap: &Path, record: bool) -> Result<()> {
+pub fn cost(kernel: &Kernel, redtap: &Path, options: &Options) -> Result<()> {
+    ensure!(!(options.quick && options.record), "what is measured quickly is not all that is recorded");
     let mut guest = Guest::default();
     guest.add_built(redtap, PathBuf::from("/usr/local/bin/redtap"))?;
     guest
         .add_built(&workspace::built("debug", "measured-load")?, PathBuf::from("/usr/local/bin/measured-load"))?;
     guest.texts =
         vec![("cost/server.conf", include_str!("server.conf")), ("cost/sink.conf", include_str!("sink.conf"))];
-    guest.steps = include_str!("cost.sh").to_owned();
+    let quick = if options.quick { "yes" } else { "" };
+    guest.steps = format!("QUICK={quick}\n{}", include_str!("cost.sh"));
     let directory = workspace::scratch("vm")?;
     let (root, log) = (directory.join("cost.cpio"), directory.join(format!("{}-cost.log", kernel.version)));
     say(&format!("linux {}, counting instructions: {}", kernel.version, log.display()));
@@ -99,7 +101,7 @@ pub fn cost(kernel: &Kernel, redtap: &Path, record: bool) -> Result<()> {
     println!("instructions on linux {}\n\n{table}\n{records}\n{programs}", kernel.version);
     let file = workspace::root().join("tests/vm/cost.txt");
     costs.books()?;
-    if record {
+    if options.record {
         fs::write(&file, costs.written(&kernel.line()))
             .with_context(|| format!("cannot write {}", file.display()))?;
         record::write_between(BEGIN, END, |_| costs.table())?;

@@ -101,11 +101,32 @@ fn watched(namespace: &Namespace, agent: &Agent, known: &[Known<'_>]) -> Vec<Str
         }
     }
     // The deepest look takes room, and what finds none is dropped and said to be.
-    let dropped: f64 = agent.scrape().find("redtap_dropped_total", &[]).map(|(_, count)| count).sum();
-    if dropped == 0.0 || unseen.len() > known.len() / 10 {
+    if dropped(agent) == 0.0 || unseen.len() > known.len() / 10 {
         faults.extend(unseen.into_iter().map(|name| format!("{name}: not seen by the agent: was it watched?")));
     }
     faults
+}
+
+fn dropped(agent: &Agent) -> f64 {
+    agent.scrape().find("redtap_dropped_total", &[]).map(|(_, count)| count).sum()
+}
+
+/// What became of segments and records.
+fn books(agent: &Agent) -> String {
+    let scrape = agent.scrape();
+    let of =
+        |name: &str| scrape.find(name, &[]).map(|(labels, count)| format!("{name}{labels:?} {count}")).collect();
+    let all: Vec<Vec<String>> = [
+        "redtap_segments_total",
+        "redtap_segments_accounted_total",
+        "redtap_segments_pending",
+        "redtap_records_total",
+        "redtap_flows",
+        "redtap_exchanges_total",
+    ]
+    .map(of)
+    .into();
+    all.concat().join("; ")
 }
 
 impl Script<'_> {
@@ -138,9 +159,20 @@ fn record(namespace: &Namespace, scripts: &[Script<'_>], agent: Option<&Agent>) 
                     (Stop::Over, _) => break,
                     // It started before the connection, or never does.
                     (Stop::AgentStarts, _) | (Stop::AgentReports(_), None) => {}
-                    (Stop::AgentReports(count), Some(agent)) => agent.until("timeouts", |lines| {
-                        (exchanges_at(lines, run.port).len() >= 2 * count).then_some(())
-                    }),
+                    (Stop::AgentReports(count), Some(agent)) => {
+                        let told = agent.within(wait::PATIENCE, |lines| {
+                            (exchanges_at(lines, run.port).len() >= 2 * count).then_some(())
+                        });
+                        // The deepest look takes room, and what finds none is dropped and said to be.
+                        if told.is_none() && dropped(agent) == 0.0 {
+                            let told = agent.exchanges(run.port);
+                            panic!(
+                                "{}: not told of by the agent, but for {told:?}: {}",
+                                script.name(),
+                                books(agent)
+                            );
+                        }
+                    }
                 }
             }
             (run.port, recorder.run(run.port, 1))

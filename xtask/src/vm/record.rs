@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, slice};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -26,17 +26,18 @@ fn verified_file() -> PathBuf {
     workspace::root().join("tests/vm/verified.txt")
 }
 
-/// Writes both; what was not found out this time stays as it was.
+/// Writes both, as far as it was found out on one kernel; the rest stays as it was.
 ///
 /// # Errors
 /// When a file cannot be written, or has no place for the table.
-pub fn write(outcomes: &[Outcome]) -> Result<()> {
+pub fn write(outcome: &Outcome) -> Result<()> {
     let verified = verified_file();
-    write_between(BEGIN, END, |old| merged(&table(outcomes), old))?;
+    let outcome = slice::from_ref(outcome);
+    write_between(BEGIN, END, |old| merged(&table(outcome), old))?;
     let mut all = read(&fs::read_to_string(&verified).unwrap_or_default());
-    let lines: Vec<&str> = outcomes.iter().map(|outcome| outcome.line.as_str()).collect();
-    all.retain(|(line, _), _| !lines.contains(&line.as_str()));
-    all.extend(found(outcomes));
+    let found = found(outcome);
+    all.retain(|(line, _), _| found.keys().all(|(found, _)| found != line));
+    all.extend(found);
     fs::write(&verified, written(&all)).with_context(|| format!("cannot write {}", verified.display()))
 }
 

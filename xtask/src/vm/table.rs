@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::outcome::{Outcome, Program};
 use super::stories::STORIES;
 
+/// Of a program that another does the work of.
+const NOT_NEEDED: &str = "not needed";
+
 /// Of a story that was left out.
 const NOT_TOLD: &str = "not told";
 
@@ -18,7 +21,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
         text += &row(
             &format!("`{program}`"),
             outcomes.iter().map(|outcome| match outcome.programs.get(program) {
-                None => "not needed".to_owned(),
+                None => NOT_NEEDED.to_owned(),
                 Some(Program::Attached(None)) => "yes".to_owned(),
                 Some(Program::Attached(Some(instructions))) => grouped(*instructions),
                 Some(Program::Refused(_)) => "**no**".to_owned(),
@@ -53,14 +56,22 @@ pub fn merged(new: &str, old: &str) -> String {
         new.versions.iter().chain(old.versions.iter().filter(is_gone)).cloned().collect();
     let number = |version: &str| line(version).iter().map(|part| part.parse::<u32>().ok()).collect::<Vec<_>>();
     versions.sort_by_key(|version| number(version));
+    let is_program = |name: &&String| name.starts_with('`');
+    let programs: BTreeSet<&String> = new.names.iter().chain(&old.names).filter(is_program).collect();
+    let stories = new.names.iter().filter(|name| !is_program(name));
     let mut text = row("", versions.iter().cloned()) + &row("---", versions.iter().map(|_| "---:".to_owned()));
-    for name in &new.names {
+    for name in programs.into_iter().chain(stories) {
         let cell = |version: &String| {
             let key = (name.clone(), version.clone());
-            let told = new.cells.get(&key).filter(|cell| *cell != NOT_TOLD);
-            told.or_else(|| old.cells.get(&key)).map_or(NOT_TOLD, String::as_str).to_owned()
+            let told = new.cells.get(&key).map(String::as_str).filter(|cell| *cell != NOT_TOLD);
+            let unneeded = || (is_program(&name) && new.versions.contains(version)).then_some(NOT_NEEDED);
+            let before = || old.cells.get(&key).map(String::as_str);
+            told.or_else(unneeded).or_else(before).unwrap_or(NOT_TOLD).to_owned()
         };
-        text += &row(name, versions.iter().map(cell));
+        let cells: Vec<String> = versions.iter().map(cell).collect();
+        if cells.iter().any(|cell| cell != NOT_NEEDED) {
+            text += &row(name, cells.into_iter());
+        }
     }
     text
 }
@@ -148,16 +159,40 @@ mod tests {
 
     #[test]
     fn what_is_not_told_stays_as_it_was_of_the_same_kernel() {
-        let old = "|  | 5.10.0-1 | 6.1.0-5 |\n| --- | ---: | ---: |\n| `gone` | 1 | 2 |\n| TCP | holds | holds |\n\
-                   | UDP | **fails** | holds |\n";
-        let new = "|  | 6.1.0-6 | 5.10.0-1 |\n| --- | ---: | ---: |\n| TCP | not told | not told |\n\
-                   | UDP | holds | holds |\n";
-        let expected = "|  | 5.10.0-1 | 6.1.0-6 |\n| --- | ---: | ---: |\n| TCP | holds | not told |\n\
-                        | UDP | holds | holds |\n";
-        assert_eq!(merged(new, old), expected);
-        let other = "|  | 10.1.0 |\n| --- | ---: |\n| TCP | holds |\n";
-        let expected =
-            "|  | 5.10.0-1 | 6.1.0-5 | 10.1.0 |\n| --- | ---: | ---: | ---: |\n| TCP | holds | holds | holds |\n";
-        assert_eq!(merged(other, old), expected);
+        let table =
+            |rows: &[&[&str]]| rows.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect::<String>();
+        let old = table(&[
+            &["", "5.10.0-1", "6.1.0-5"],
+            &["---", "---:", "---:"],
+            &["`a`", "1", "2"],
+            &["`gone`", "not needed", "2"],
+            &["TCP", "holds", "holds"],
+            &["UDP", "**fails**", "holds"],
+        ]);
+        let new = table(&[
+            &["", "6.1.0-6", "5.10.0-1"],
+            &["---", "---:", "---:"],
+            &["`a`", "3", "not needed"],
+            &["TCP", "not told", "not told"],
+            &["UDP", "holds", "holds"],
+        ]);
+        let expected = table(&[
+            &["", "5.10.0-1", "6.1.0-6"],
+            &["---", "---:", "---:"],
+            &["`a`", "not needed", "3"],
+            &["TCP", "holds", "not told"],
+            &["UDP", "holds", "holds"],
+        ]);
+        assert_eq!(merged(&new, &old), expected);
+        let other = table(&[&["", "10.1.0"], &["---", "---:"], &["`b`", "7"], &["TCP", "holds"]]);
+        let expected = table(&[
+            &["", "5.10.0-1", "6.1.0-5", "10.1.0"],
+            &["---", "---:", "---:", "---:"],
+            &["`a`", "1", "2", "not needed"],
+            &["`b`", "not told", "not told", "7"],
+            &["`gone`", "not needed", "2", "not needed"],
+            &["TCP", "holds", "holds", "holds"],
+        ]);
+        assert_eq!(merged(&other, &old), expected);
     }
 }

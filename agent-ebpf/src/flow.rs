@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use crate::{COMM_LEN, Direction, Role, Totals, words::clear};
+use crate::{COMM_LEN, Direction, Opened, Role, Totals, words::clear};
 
 /// Bits of [`Flow::state`].
 pub mod state {
@@ -152,11 +152,14 @@ pub struct Flow {
     pub family: u8,
 }
 
-// They are copied word by word.
+// They are copied word by word, from the one to the other.
 const _: () = assert!(
     offset_of!(Flow, local).is_multiple_of(8)
         && offset_of!(Flow, peer).is_multiple_of(8)
         && offset_of!(Flow, comm).is_multiple_of(8)
+        && offset_of!(Opened, local).is_multiple_of(8)
+        && offset_of!(Opened, peer).is_multiple_of(8)
+        && offset_of!(Opened, comm).is_multiple_of(8)
 );
 
 impl Flow {

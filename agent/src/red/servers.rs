@@ -6,6 +6,10 @@ use hashbrown::{Equivalent, HashMap};
 
 use super::authority::Authority;
 
+/// The longest authority that is remembered as it was sent: that of a long host with its port. What is in front of an `@` may be
+/// as long as a head.
+const LONGEST: usize = 264;
+
 /// A server's index in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServerId(pub(super) u32);
@@ -75,7 +79,7 @@ impl Servers {
         }
         if let Some(parsed) = Authority::parse(authority) {
             let id = self.intern_name(parsed.host, parsed.port_or_default())?;
-            if self.by_authority.len() < self.limit {
+            if authority.len() <= LONGEST && self.by_authority.len() < self.limit {
                 self.by_authority.insert(authority.into(), id);
             }
             return Ok(Some(id));
@@ -151,6 +155,14 @@ mod tests {
             assert_eq!(server.map(|server| (&*server.address, server.port)), expected, "{authority:?} {peer:?}");
         }
         assert_eq!(servers.all().len(), 4);
+    }
+
+    #[test]
+    fn a_long_authority_is_taken_apart_each_time() {
+        let mut servers = Servers::new(10);
+        let long = [&[b'a'; LONGEST], &b"@example"[..]].concat();
+        assert_eq!(servers.intern(&long, None), servers.intern(b"example", None));
+        assert_eq!(servers.by_authority.len(), 1);
     }
 
     #[test]

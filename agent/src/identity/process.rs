@@ -102,8 +102,8 @@ pub trait ProcSource {
         None
     }
 
-    /// The process `pid` at the moment `at`; `None` when nothing is known of it (any more). A source that knows only
-    /// the present answers for the present.
+    /// The process `pid` at the moment `at`; `None` when nothing is known of it (any more), as of one that has ended and is not yet
+    /// waited for. A source that knows only the present answers for the present.
     fn describe(&mut self, pid: u32, at: Nanos) -> Option<Process>;
 }
 
@@ -169,9 +169,17 @@ impl ProcSource for Proc {
 
     fn describe(&mut self, pid: u32, at: Nanos) -> Option<Process> {
         let directory = self.root.join(pid.to_string());
-        let stat = Stat::parse(&fs::read(directory.join("stat")).ok()?)?;
-        let executable = fs::read_link(directory.join("exe")).unwrap_or_default();
         let read = |file: &str, most: u64| read_some(&directory.join(file), most).unwrap_or_default();
+        let declared = Declared::read(&read("environ", MAX_ENVIRONMENT));
+        let command_line = read("cmdline", MAX_COMMAND_LINE);
+        let cgroup = cgroup::of_process(&read("cgroup", MAX_CGROUPS)).map(|member| member.path);
+        // After what lies in the process's memory: as long as it has an executable, it had that memory too.
+        let executable = fs::read_link(directory.join("exe"));
+        let stat = Stat::parse(&fs::read(directory.join("stat")).ok()?)?;
+        let executable = match executable {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && stat.had_an_executable() => return None,
+            executable => executable.unwrap_or_default(),
+        };
         let name = Some(base_name(executable.as_os_str().as_bytes())).filter(|name| !name.is_empty());
         Some(Process {
             pid,
@@ -179,9 +187,9 @@ impl ProcSource for Proc {
             since: at,
             name: name.unwrap_or(stat.comm),
             executable: without_mark(executable),
-            declared: Declared::read(&read("environ", MAX_ENVIRONMENT)),
-            command_line: read("cmdline", MAX_COMMAND_LINE),
-            cgroup: cgroup::of_process(&read("cgroup", MAX_CGROUPS)).map(|member| member.path).unwrap_or_default(),
+            declared,
+            command_line,
+            cgroup: cgroup.unwrap_or_default(),
         })
     }
 }
@@ -202,20 +210,32 @@ fn read_some(path: &std::path::Path, most: u64) -> io::Result<Vec<u8>> {
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     comm: String,
+    flags: u32,
+    threads: u32,
     start_ticks: u64,
 }
 
 impl Stat {
-    /// The thread's name stands between the first `(` and the last `)` and may hold both; the start time is field 22.
+    /// The thread's name stands between the first `(` and the last `)` and may hold both; fields 9, 20 and 22 are of use behind it.
     fn parse(line: &[u8]) -> Option<Self> {
         let open = memchr::memchr(b'(', line)?;
         let close = memchr::memrchr(b')', line)?;
         let comm = line.get(open + 1..close)?;
-        let fields = std::str::from_utf8(line.get(close + 1..)?).ok()?;
+        let mut fields = std::str::from_utf8(line.get(close + 1..)?).ok()?.split_ascii_whitespace();
         Some(Self {
             comm: String::from_utf8_lossy(comm).into_owned(),
-            start_ticks: fields.split_ascii_whitespace().nth(19)?.parse().ok()?,
+            flags: fields.nth(6)?.parse().ok()?,
+            threads: fields.nth(10)?.parse().ok()?,
+            start_ticks: fields.nth(1)?.parse().ok()?,
         })
+    }
+
+    /// Whether a process that has no executable has ended: a thread of the kernel never had one, and where the first thread alone has
+    /// ended the others still run one.
+    const fn had_an_executable(&self) -> bool {
+        /// `include/linux/sched.h`
+        const PF_KTHREAD: u32 = 0x0020_0000;
+        self.flags & PF_KTHREAD == 0 && self.threads <= 1
     }
 }
 
@@ -300,7 +320,8 @@ mod tests {
             (String::new(), None),
         ] {
             let stat = Stat::parse(line.as_bytes());
-            assert_eq!(stat, expected.map(|comm| Stat { comm: comm.into(), start_ticks: 4242 }), "{line:?}");
+            let fields = |comm: &str| Stat { comm: comm.into(), flags: 6, threads: 17, start_ticks: 4242 };
+            assert_eq!(stat, expected.map(fields), "{line:?}");
         }
     }
 
@@ -339,6 +360,35 @@ mod tests {
         assert_eq!(seen(13), text("", "web", "/srv/web", ""));
         assert_eq!(seen(14), text("", "web worker", "", ""));
         assert_eq!(seen(15), None);
+        Ok(())
+    }
+
+    #[test]
+    fn what_has_no_executable_has_ended_or_never_had_one() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        fs::create_dir(root.path().join("12"))?;
+        for (what, flags, threads, expected) in [
+            ("it has ended", 0x0040_4004, 1, None),
+            ("it has ended and was waited for meanwhile", 0x0040_4004, 0, None),
+            ("its first thread has ended", 0x0040_4004, 2, Some("web")),
+            ("a thread of the kernel", 0x0020_8040, 1, Some("web")),
+        ] {
+            let stat = format!("12 (web) Z 1 2 3 4 5 {flags} 7 8 9 10 11 12 13 14 15 16 {threads} 18 99 20");
+            fs::write(root.path().join("12/stat"), stat)?;
+            let name = Proc::at(root.path().into()).describe(12, Nanos(3)).map(|process| process.name);
+            assert_eq!(name.as_deref(), expected, "{what}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn one_that_nobody_has_waited_for_has_ended_all_the_same() -> io::Result<()> {
+        let mut child = std::process::Command::new("true").spawn()?;
+        let ended = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(rustix::process::Pid::from_child(&child)), ended)?;
+        let described = Proc::new().describe(child.id(), Nanos(1));
+        child.wait()?;
+        assert_eq!(described, None);
         Ok(())
     }
 

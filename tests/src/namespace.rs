@@ -52,12 +52,7 @@ impl Namespace {
     /// # Panics
     /// When `act` does, or the namespace is gone.
     pub fn enter<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        let entered = move || {
-            let namespace = File::open(format!("/run/netns/{}", self.name)).expect("a namespace");
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("a namespace");
-            act()
-        };
-        thread::scope(|scope| scope.spawn(entered).join()).unwrap_or_else(|panic| resume_unwind(panic))
+        enter(&self.name, act)
     }
 
     /// Sets a `net.` parameter, given with slashes.
@@ -80,6 +75,16 @@ impl Namespace {
         );
         self.run(&["nft", &rule]);
     }
+}
+
+/// Does something in a named namespace.
+pub(crate) fn enter<T: Send>(name: &str, act: impl FnOnce() -> T + Send) -> T {
+    let entered = move || {
+        let namespace = File::open(format!("/run/netns/{name}")).expect("a namespace");
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("a namespace");
+        act()
+    };
+    thread::scope(|scope| scope.spawn(entered).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 impl Drop for Namespace {

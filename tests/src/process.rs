@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::gate;
 use crate::wait;
+use crate::{gate, namespace};
 
 /// Where a process runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,17 @@ impl Place {
         }
         command.args(["--pdeathsig", "TERM", "--"]).arg(program);
         command
+    }
+
+    /// Does something there.
+    ///
+    /// # Panics
+    /// When `act` does, or the namespace is gone.
+    pub fn enter<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        match self {
+            Self::Host => act(),
+            Self::Namespace(name) => namespace::enter(name, act),
+        }
     }
 }
 
@@ -69,11 +80,20 @@ impl Service {
     /// # Panics
     /// When nobody does in time, or the process ended.
     #[must_use]
-    pub fn ready_at(mut self, address: SocketAddr) -> Self {
+    pub fn ready_at(self, address: SocketAddr) -> Self {
+        self.ready_in(&Place::Host, address)
+    }
+
+    /// Waits until somebody accepts connections at `address` of a place.
+    ///
+    /// # Panics
+    /// When nobody does in time, or the process ended.
+    #[must_use]
+    pub fn ready_in(mut self, place: &Place, address: SocketAddr) -> Self {
         let accepted = wait::within(wait::PATIENCE * 2, || {
             let ended = self.child.try_wait().expect("a child's state");
             assert!(ended.is_none(), "{} ended at once ({ended:?}): {}", self.name, self.log());
-            TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
+            place.enter(|| TcpStream::connect_timeout(&address, Duration::from_secs(1))).ok()
         });
         assert!(accepted.is_some(), "{} does not listen at {address}: {}", self.name, self.log());
         self

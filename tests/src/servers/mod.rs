@@ -64,7 +64,7 @@ pub struct Kind {
     /// What it does with the bodies of requests.
     pub bodies: Bodies,
     /// Starts one.
-    pub start: fn() -> Server,
+    pub start: fn(&Place) -> Server,
 }
 
 /// What a server does with the body of a request.
@@ -80,16 +80,21 @@ pub enum Bodies {
 
 /// Every kind.
 pub const KINDS: [Kind; 10] = [
-    Kind { name: "nginx", chunks: false, bodies: Bodies::Late, start: || nginx(&Place::Host) },
-    Kind { name: "apache with mpm_event", chunks: false, bodies: Bodies::Late, start: || native::apache("event") },
+    Kind { name: "nginx", chunks: false, bodies: Bodies::Late, start: nginx },
+    Kind {
+        name: "apache with mpm_event",
+        chunks: false,
+        bodies: Bodies::Late,
+        start: |place| native::apache(place, "event"),
+    },
     Kind {
         name: "apache with mpm_prefork",
         chunks: false,
         bodies: Bodies::Read,
-        start: || native::apache("prefork"),
+        start: |place| native::apache(place, "prefork"),
     },
     Kind { name: "haproxy before nginx", chunks: false, bodies: Bodies::Late, start: native::haproxy },
-    Kind { name: "python http.server", chunks: false, bodies: Bodies::Refused, start: || python(&Place::Host) },
+    Kind { name: "python http.server", chunks: false, bodies: Bodies::Refused, start: python },
     Kind { name: "uvicorn", chunks: true, bodies: Bodies::Read, start: programs::uvicorn },
     Kind { name: "node", chunks: true, bodies: Bodies::Read, start: programs::node },
     Kind { name: "go net/http", chunks: true, bodies: Bodies::Read, start: programs::go },

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{Server, document_root, loopback};
 use crate::gate::{free_port, tool};
 use crate::http;
-use crate::process::{Place, Service, output};
+use crate::process::{Place, Service};
 
 /// nginx: sendfile, keep-alive without limit, no compression; `/hello` and all below `/any/`
 /// without a file, `/status` counting requests.
@@ -34,16 +34,7 @@ pub fn nginx(place: &Place) -> Server {
     fs::write(&file, configuration).expect("a configuration file");
     let mut command = place.command(&tool("nginx"));
     command.arg("-c").arg(file).args(["-p", &path]);
-    let service = Service::start("nginx", &mut command);
-    let service = match place {
-        Place::Host => service.ready_at(loopback(port)),
-        Place::Namespace(name) => {
-            let mut ask = Place::Namespace(name.clone()).command(&tool("curl"));
-            ask.args(["-s", "-o", "/dev/null", "--retry", "50", "--retry-connrefused", "--retry-delay", "0"]);
-            output(ask.arg(format!("http://127.0.0.1:{port}/hello")));
-            service
-        }
-    };
+    let service = Service::start("nginx", &mut command).ready_in(place, loopback(port));
     Server { services: vec![service], ports: vec![port], directory }
 }
 
@@ -59,7 +50,7 @@ pub fn nginx_requests(server: &Server) -> u64 {
 }
 
 /// Apache httpd with a multi-processing module.
-pub(super) fn apache(module: &str) -> Server {
+pub(super) fn apache(place: &Place, module: &str) -> Server {
     let directory = document_root();
     let (port, path) = (free_port(), directory.path().display().to_string());
     let modules = "/usr/lib/apache2/modules";
@@ -76,15 +67,15 @@ pub(super) fn apache(module: &str) -> Server {
     );
     let file = directory.path().join("apache.conf");
     fs::write(&file, configuration).expect("a configuration file");
-    let mut command = Place::Host.command(&tool("apache2"));
+    let mut command = place.command(&tool("apache2"));
     command.args(["-D", "FOREGROUND", "-f"]).arg(file);
-    let service = Service::start("apache2", &mut command).ready_at(loopback(port));
+    let service = Service::start("apache2", &mut command).ready_in(place, loopback(port));
     Server { services: vec![service], ports: vec![port], directory }
 }
 
 /// HAProxy before nginx, keeping connections to it alive.
-pub(super) fn haproxy() -> Server {
-    let mut server = nginx(&Place::Host);
+pub(super) fn haproxy(place: &Place) -> Server {
+    let mut server = nginx(place);
     let (port, backend) = (free_port(), server.port());
     let configuration = format!(
         "defaults\nmode http\ntimeout connect 10s\ntimeout client 600s\ntimeout server 600s\ntimeout http-keep-alive 600s\n\
@@ -94,9 +85,9 @@ pub(super) fn haproxy() -> Server {
     );
     let file = server.directory.path().join("haproxy.cfg");
     fs::write(&file, configuration).expect("a configuration file");
-    let mut command: Command = Place::Host.command(&tool("haproxy"));
+    let mut command: Command = place.command(&tool("haproxy"));
     command.args(["-db", "-f"]).arg(file);
-    server.services.push(Service::start("haproxy", &mut command).ready_at(loopback(port)));
+    server.services.push(Service::start("haproxy", &mut command).ready_in(place, loopback(port)));
     server.ports.push(port);
     server
 }

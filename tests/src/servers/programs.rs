@@ -31,26 +31,20 @@ pub fn python(place: &Place) -> Server {
     ]);
     let service =
         Service::start("python3 -m http.server", command.arg(directory.path()).env("PYTHONUNBUFFERED", "1"));
-    let service = match place {
-        Place::Host => service.ready_at(loopback(port)),
-        Place::Namespace(_) => {
-            service.wait_for_log("Serving HTTP");
-            service
-        }
-    };
+    let service = service.ready_in(place, loopback(port));
     Server { services: vec![service], ports: vec![port], directory }
 }
 
 /// uvicorn from PyPI, in a virtual environment of its own.
-pub(super) fn uvicorn() -> Server {
+pub(super) fn uvicorn(place: &Place) -> Server {
     let environment = cache("venv");
     let uvicorn = environment.join("bin/uvicorn");
     if !uvicorn.is_file() {
         output(Command::new(tool("python3")).args(["-m", "venv"]).arg(&environment));
         output(Command::new(environment.join("bin/pip")).args(["install", "--quiet"]).args(UVICORN));
     }
-    start("uvicorn", |port| {
-        let mut command = Place::Host.command(&uvicorn);
+    start(place, "uvicorn", |port| {
+        let mut command = place.command(&uvicorn);
         command.args([
             "app:app",
             "--host",
@@ -68,19 +62,19 @@ pub(super) fn uvicorn() -> Server {
 }
 
 /// `node:http`.
-pub(super) fn node() -> Server {
-    start("node", |port| {
-        let mut command = Place::Host.command(&tool("node"));
+pub(super) fn node(place: &Place) -> Server {
+    start(place, "node", |port| {
+        let mut command = place.command(&tool("node"));
         command.arg(program("server.mjs")).args(["127.0.0.1", &port.to_string()]);
         command
     })
 }
 
 /// Go's `net/http`.
-pub(super) fn go() -> Server {
+pub(super) fn go(place: &Place) -> Server {
     let server = go_program("server");
-    start("go", |port| {
-        let mut command = Place::Host.command(&server);
+    start(place, "go", |port| {
+        let mut command = place.command(&server);
         command.arg(loopback(port).to_string());
         command
     })
@@ -117,25 +111,25 @@ fn go_program(name: &str) -> PathBuf {
 }
 
 /// The JDK's `com.sun.net.httpserver`.
-pub(super) fn java() -> Server {
-    start("java", |port| {
-        let mut command = Place::Host.command(&tool("java"));
+pub(super) fn java(place: &Place) -> Server {
+    start(place, "java", |port| {
+        let mut command = place.command(&tool("java"));
         command.arg(program("Server.java")).args(["127.0.0.1", &port.to_string()]);
         command
     })
 }
 
 /// A server of ours whose sockets only io_uring touches.
-pub(super) fn uring() -> Server {
-    start("uring-server", |port| {
-        let mut command = Place::Host.command(&built("uring-server"));
+pub(super) fn uring(place: &Place) -> Server {
+    start(place, "uring-server", |port| {
+        let mut command = place.command(&built("uring-server"));
         command.arg(loopback(port).to_string());
         command
     })
 }
 
-fn start(name: &str, command: impl FnOnce(u16) -> Command) -> Server {
+fn start(place: &Place, name: &str, command: impl FnOnce(u16) -> Command) -> Server {
     let port = free_port();
-    let service = Service::start(name, &mut command(port)).ready_at(loopback(port));
+    let service = Service::start(name, &mut command(port)).ready_in(place, loopback(port));
     Server { services: vec![service], ports: vec![port], directory: crate::process::scratch() }
 }

@@ -8,7 +8,7 @@ use redtap_tests::clients::CLIENTS;
 use redtap_tests::gate::{self, own};
 use redtap_tests::line::{Exchange, Line, Role};
 use redtap_tests::links::links;
-use redtap_tests::process::{Service, output, scratch};
+use redtap_tests::process::{Place, Service, output, scratch};
 use redtap_tests::raw::{Chunking, Family, Run, Stop, load};
 use redtap_tests::redtap::command;
 use redtap_tests::servers::KINDS;
@@ -32,7 +32,7 @@ fn replay_prints_what_was_printed_live() {
         while run.go() != Stop::Over {}
         ports.push(run.port);
     }
-    let server = (KINDS[0].start)();
+    let server = (KINDS[0].start)(&Place::Host);
     let told = (CLIENTS[0].run)(&server, KINDS[0]);
     assert!(!told.is_empty());
     ports.extend(&server.ports);

@@ -13,7 +13,7 @@
 //!   of bytes goes, PSH and FIN are left aside: it is cut by chance;
 //! - of raw conversations, whose both ends are one thread on one CPU, also every acknowledgement, window and
 //!   retransmission, in the order of all segments. The kernel's timers have a say in these when a CPU is kept from its
-//!   thread for long, so one of several runs that is in full as an unwatched one is enough; of nginx's, one that
+//!   thread for long, so one of several runs that is in full as an unwatched one is enough; of servers', one that
 //!   repeats no more than an unwatched one. Only what is sent again may be followed by a selective acknowledgement
 //!   that there is not unwatched.
 //!
@@ -21,7 +21,7 @@
 //!
 //! What cannot be compared: what no two connections share (initial sequence numbers, clients' ports, IP's
 //! identification, flow labels, values of timestamps); checksums, which loopback leaves out; times; how a mass of
-//! bytes is cut into segments, how often it is acknowledged and how wide windows are meanwhile. The `Date` of nginx's
+//! bytes is cut into segments, how often it is acknowledged and how wide windows are meanwhile. The `Date` of servers'
 //! answers is left out. Loopback is not a network card: what a driver does later is not seen.
 
 mod conversations;

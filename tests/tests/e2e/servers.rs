@@ -29,7 +29,7 @@ fn every_client_with_every_server() {
 }
 
 fn check(agent: &Agent, kind: Kind, client: Client) -> Option<String> {
-    let server = (kind.start)();
+    let server = (kind.start)(&Place::Host);
     let told = (client.run)(&server, kind);
     let expected: Vec<_> = told.iter().flat_map(|told| told.entries(&server)).collect();
     agent.difference(&server.ports, &expected).map(|difference| difference.to_string())

@@ -11,7 +11,7 @@ use redtap_tests::clients::CLIENTS;
 use redtap_tests::gate::{self, free_port};
 use redtap_tests::http;
 use redtap_tests::line::{Exchange, ROLES, Role};
-use redtap_tests::process::signal;
+use redtap_tests::process::{Place, signal};
 use redtap_tests::raw;
 use redtap_tests::redtap::command;
 use redtap_tests::servers::KINDS;
@@ -30,7 +30,7 @@ fn bound(le: &String) -> f64 {
 fn metrics_equal_the_ledger() {
     let Some(turn) = gate::privileged("metrics") else { return };
     let agent = Agent::start(&turn.redtap, &["--timings", "--routes=false"]);
-    let server = (KINDS[0].start)();
+    let server = (KINDS[0].start)(&Place::Host);
     let told = (CLIENTS[0].run)(&server, KINDS[0]);
     agent.fence();
     let scrape = agent.scrape();

@@ -112,7 +112,7 @@ fn everything_emitted_is_in_the_tables() {
 
 /// Some of everything that is measured; what is returned is to be kept.
 fn traffic() -> Vec<Service> {
-    let server = (KINDS[0].start)();
+    let server = (KINDS[0].start)(&Place::Host);
     let _ = (CLIENTS[0].run)(&server, KINDS[0]);
     for case in &load(&own("cases/streams.txt")) {
         let mut run = Run::new(case, Family::V4, Chunking::AsTold);

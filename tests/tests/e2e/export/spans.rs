@@ -6,7 +6,7 @@ use redtap_tests::collector::{Collector, Security};
 use redtap_tests::exporter::otlp;
 use redtap_tests::gate::{self, Turn, tool};
 use redtap_tests::otlp::{Attribute, Span};
-use redtap_tests::process::output;
+use redtap_tests::process::{Place, output};
 use redtap_tests::servers::{KINDS, Server};
 use redtap_tests::tls::Certificates;
 use redtap_tests::wait;
@@ -55,7 +55,7 @@ fn every_exchange_is_a_span_with_client_certificates() {
 
 fn all_ways(turn: &Turn, security: Security<'_>, ways: &[Way], more: &[(&str, &str)]) {
     let collector = Collector::start(security);
-    let server = (KINDS[0].start)();
+    let server = (KINDS[0].start)(&Place::Host);
     for (protocol, compression) in ways {
         let endpoint = if *protocol == "grpc" { collector.grpc(security) } else { collector.http(security) };
         let mut environment =

@@ -1,5 +1,6 @@
-//! nginx, whose answers come by writev and by sendfile.
+//! Real servers: each has its own way to write an answer.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use redtap_tests::agent::Agent;
 use redtap_tests::caller::Caller;
 use redtap_tests::gate;
 use redtap_tests::namespace::Namespace;
-use redtap_tests::servers::nginx;
+use redtap_tests::segments::Header;
+use redtap_tests::servers::{KINDS, Server, nginx};
 use redtap_tests::wait;
 
 use super::{
@@ -26,7 +28,8 @@ struct Script {
     act: fn(SocketAddr, &mut Recorder),
 }
 
-const SCRIPTS: [Script; 8] = [
+/// What is asked of nginx, whose answers come by writev and by sendfile.
+const NGINX: [Script; 8] = [
     Script {
         name: "answers of one write, a connection for all",
         likeness: Likeness::Segments,
@@ -96,44 +99,101 @@ const SCRIPTS: [Script; 8] = [
     },
 ];
 
+/// What is asked of every server.
+const COMMON: [Script; 3] = [
+    Script {
+        name: "small answers, a connection for all",
+        likeness: Likeness::Segments,
+        connections: 1,
+        act: |server, _| {
+            let mut caller = Caller::connect(server);
+            (0..10).for_each(|_| assert_eq!(caller.get("/small", &[]), 200));
+        },
+    },
+    Script {
+        name: "a connection each",
+        likeness: Likeness::Segments,
+        connections: 10,
+        act: |server, _| {
+            (0..10).for_each(|_| assert_eq!(Caller::connect(server).get("/small", &["Connection: close"]), 200));
+        },
+    },
+    Script {
+        name: "a mebibyte, then a small answer",
+        likeness: Likeness::Streams,
+        connections: 1,
+        act: |server, _| {
+            let mut caller = Caller::connect(server);
+            assert_eq!(caller.get("/large", &[]), 200);
+            assert_eq!(caller.get("/small", &[]), 200);
+        },
+    },
+];
+
+/// A running server, a script for it, and what passed without an agent.
+struct Known<'a> {
+    name: &'static str,
+    server: &'a Server,
+    script: &'static Script,
+    unwatched: Vec<Recording>,
+}
+
 #[test]
-fn what_nginx_serves_is_the_same_on_the_wire() {
-    let Some(turn) = gate::privileged("same, nginx") else { return };
-    let namespace = place("same-nginx");
-    let server = nginx(&namespace.place());
+fn what_servers_serve_is_the_same_on_the_wire() {
+    let Some(turn) = gate::privileged("same, servers") else { return };
+    let namespace = place("same-served");
+    let kinds: Vec<_> = KINDS.iter().filter(|kind| gate::chosen("REDTAP_SERVERS", kind.name)).collect();
+    let servers: Vec<Server> = kinds.iter().map(|kind| (kind.start)(&namespace.place())).collect();
     assert_unwatched();
-    let unwatched: Vec<Vec<Recording>> = SCRIPTS
-        .iter()
-        .map(|script| (0..UNWATCHED).map(|_| record(&namespace, server.address(), script)).collect())
-        .collect();
-    let mut faults = Vec::new();
-    for (script, runs) in SCRIPTS.iter().zip(&unwatched) {
-        faults.extend(unstable(script.likeness, runs).map(|fault| format!("{}: {fault}", script.name)));
+    let mut known = Vec::new();
+    for (kind, server) in kinds.into_iter().zip(&servers) {
+        let own: &[Script] = if kind.name == "nginx" { &NGINX } else { &[] };
+        for script in COMMON.iter().chain(own) {
+            let unwatched = (0..UNWATCHED).map(|_| record(&namespace, server.address(), script)).collect();
+            known.push(Known { name: kind.name, server, script, unwatched });
+        }
     }
-    assert!(faults.is_empty(), "unwatched, runs differ among themselves:\n{}", faults.join("\n"));
-    let headers = headers(unwatched.iter().flatten());
+    let unstable =
+        known.iter().filter_map(|known| Some(known.fault(unstable(known.script.likeness, &known.unwatched)?)));
+    let unstable: Vec<String> = unstable.collect();
+    assert!(unstable.is_empty(), "unwatched, runs differ among themselves:\n{}", unstable.join("\n"));
     let agent = Agent::start(&turn.redtap, &[]);
-    for (script, runs) in SCRIPTS.iter().zip(&unwatched) {
-        let usual = runs.iter().map(repeated).max();
-        let mut least = usize::MAX;
-        for round in 1..=PATIENCE {
-            if round > WATCHED && Some(least) <= usual {
-                break;
-            }
-            let run = record(&namespace, server.address(), script);
-            least = least.min(repeated(&run));
-            faults.extend(
-                difference(script.likeness, &headers, runs, &run).map(|fault| format!("{}: {fault}", script.name)),
-            );
-        }
-        if Some(least) > usual {
-            faults.push(format!("{}: {least} segments are sent again, or more", script.name));
-        }
+    let mut faults = Vec::new();
+    for one in &known {
+        let of_server = known.iter().filter(|other| other.name == one.name);
+        let headers = headers(of_server.flat_map(|other| &other.unwatched));
+        faults.extend(watched(&namespace, &headers, one));
     }
     assert!(faults.is_empty(), "watched, runs differ:\n{}", faults.join("\n"));
     agent.fence();
-    assert!(!agent.exchanges(server.port()).is_empty(), "not seen by the agent, so not watched");
+    for server in &servers {
+        assert!(!agent.exchanges(server.port()).is_empty(), "not seen by the agent, so not watched");
+    }
     let _ = agent.scrape();
+}
+
+/// What differs while an agent watches.
+fn watched(namespace: &Namespace, headers: &BTreeSet<Header>, known: &Known<'_>) -> Vec<String> {
+    let usual = known.unwatched.iter().map(repeated).max();
+    let (mut least, mut faults) = (usize::MAX, Vec::new());
+    for round in 1..=PATIENCE {
+        if round > WATCHED && Some(least) <= usual {
+            break;
+        }
+        let run = record(namespace, known.server.address(), known.script);
+        least = least.min(repeated(&run));
+        faults.extend(difference(known.script.likeness, headers, &known.unwatched, &run));
+    }
+    if Some(least) > usual {
+        faults.push(format!("{least} segments are sent again, or more"));
+    }
+    faults.into_iter().map(|fault| known.fault(fault)).collect()
+}
+
+impl Known<'_> {
+    fn fault(&self, fault: impl std::fmt::Display) -> String {
+        format!("{}, {}: {fault}", self.name, self.script.name)
+    }
 }
 
 #[test]
@@ -141,7 +201,7 @@ fn what_changes_on_the_way_is_seen() {
     let Some(_turn) = gate::privileged("same, changed on the way") else { return };
     let namespace = place("same-changed");
     let server = nginx(&namespace.place());
-    let [script, ..] = &SCRIPTS;
+    let [script, ..] = &NGINX;
     let usual: Vec<Recording> = (0..UNWATCHED).map(|_| record(&namespace, server.address(), script)).collect();
     assert_eq!(unstable(script.likeness, &usual), None);
     for change in ["ip ttl set 63", "ip dscp set cs1", "tcp option maxseg size set 1000"] {
@@ -172,9 +232,9 @@ fn repeated(run: &Recording) -> usize {
 
 /// The fields of that name are as long as ever, and say nothing.
 fn without_dates(bytes: &mut [u8]) {
-    const FIELD: &[u8] = b"\r\nDate: ";
-    for at in 0..bytes.len() {
-        if bytes[at..].starts_with(FIELD) {
+    const FIELD: &[u8] = b"\r\ndate: ";
+    for at in 0..bytes.len().saturating_sub(FIELD.len()) {
+        if bytes[at..at + FIELD.len()].eq_ignore_ascii_case(FIELD) {
             let value = bytes[at + FIELD.len()..].iter_mut().take_while(|byte| **byte != b'\r');
             value.for_each(|byte| *byte = b'-');
         }

@@ -52,8 +52,7 @@ fn a_namespace_that_vanishes_leaves_its_counts_and_nothing_in_the_tables() {
     drop(inside);
     load.goes_on();
     let told = load.stop("a namespace that vanishes");
-    // One more has asked whether the inner server is ready.
-    let scrape = assert_counted(&agent, told.answers + CONNECTIONS + 1);
+    let scrape = assert_counted(&agent, told.answers + CONNECTIONS);
     assert!(dropped(&scrape).is_empty(), "{:?}", dropped(&scrape));
     let mut now = (tables(&scrape), maps_before);
     let back = wait::within(PATIENCE, || {

@@ -41,7 +41,8 @@ use crate::{
     trace::Span,
 };
 
-/// The longest the rings are left alone; their high-water mark cuts it short.
+/// The longest the rings are left alone: a program wakes the reader before if a ring has filled beyond its high-water mark, or if
+/// something is worth a look at once.
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// How far behind the clock records are put in order: a record whose program has read the clock has reached its
@@ -205,8 +206,9 @@ impl Reader {
         self.pages.set_ready();
         loop {
             let settling = self.orders.stage() >= Orders::SETTLE;
-            if !settling {
-                self.rings.wait(INTERVAL);
+            if !settling && self.rings.wait(INTERVAL) {
+                // What it is about is only looked at once it has settled.
+                thread::sleep(SETTLING);
             }
             self.turn(&mut turn, settling)?;
             if settling {

@@ -1,12 +1,16 @@
 //! The rings, one a CPU: made here, put into the object's outer map, drained in turn.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::{
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
 
 use aya::{
     Ebpf,
     maps::{ArrayOfMaps, Map, MapData, RingBuf},
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{Timespec, epoll};
 
 use super::Error;
 
@@ -24,6 +28,8 @@ pub trait Intake {
 /// Every CPU's ring.
 pub struct Rings {
     rings: Vec<RingBuf<MapData>>,
+    /// Edge-triggered: a ring with records is always ready, but it is only told of when a program wakes who waits.
+    wakes: OwnedFd,
     /// The outer map keeps the rings known to the programs.
     _outer: ArrayOfMaps<MapData>,
 }
@@ -34,14 +40,19 @@ impl Rings {
         let mut outer: ArrayOfMaps<MapData> =
             ArrayOfMaps::try_from(outer).map_err(|error| Error::map("RINGS", error))?;
         let mut rings = Vec::new();
+        let wakes = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| Error::map("RING", error))?;
         for cpu in 0..cpus {
             let definition = aya_obj::Map::new_from_params(RINGBUF, 0, 0, bytes, 0);
             let map = MapData::create(definition, "RING", None)
                 .map_err(|error| Error::map("RING", format!("{error}; a smaller --ring-size may help")))?;
             outer.set(cpu, &map, 0).map_err(|error| Error::map("RINGS", error))?;
-            rings.push(RingBuf::try_from(Map::RingBuf(map)).map_err(|error| Error::map("RING", error))?);
+            let ring = RingBuf::try_from(Map::RingBuf(map)).map_err(|error| Error::map("RING", error))?;
+            let (data, flags) =
+                (epoll::EventData::new_u64(cpu.into()), epoll::EventFlags::IN | epoll::EventFlags::ET);
+            epoll::add(&wakes, ring.as_fd(), data, flags).map_err(|error| Error::map("RING", error))?;
+            rings.push(ring);
         }
-        Ok(Self { rings, _outer: outer })
+        Ok(Self { rings, wakes, _outer: outer })
     }
 
     /// How many rings there are.
@@ -66,15 +77,16 @@ impl Rings {
         }
     }
 
-    /// Waits until a ring has filled beyond its high-water mark, or for so long.
-    pub fn wait(&self, timeout: Duration) {
-        let mut fds: Vec<PollFd<'_>> =
-            self.rings.iter().map(|ring| PollFd::from_borrowed_fd(ring.as_fd(), PollFlags::IN)).collect();
+    /// Waits until a program wakes who waits, or for so long, and tells which it was. Records that nobody is woken for do not end it,
+    /// however many there are already: they are taken together.
+    #[must_use]
+    pub fn wait(&self, timeout: Duration) -> bool {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
+        let mut events = [const { MaybeUninit::uninit() }; 64];
         // An interrupted or failed wait is a short one.
-        let _ = poll(&mut fds, Some(&timeout));
+        epoll::wait(&self.wakes, &mut events, Some(&timeout)).is_ok_and(|(woken, _)| !woken.is_empty())
     }
 }

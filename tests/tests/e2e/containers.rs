@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// Requests to each server.
 const REQUESTS: usize = 5;
 
+/// Processes that ask once and end.
+const ASKED: usize = 20;
+
 /// How many exchanges bear the name they should, none, or another.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Score {
@@ -122,6 +125,21 @@ fn a_container_that_asks_once_and_ends_is_known() {
             scrape.find("target_info", &labels).map(|(labels, _)| labels.get("container_id")).collect();
         assert_eq!(told, [Some(&id(digit))]);
     }
+}
+
+#[test]
+fn what_lives_for_milliseconds_is_known_by_what_it_declares() {
+    let Some(turn) = gate::privileged("short-lived processes") else { return };
+    let agent = Agent::start(&turn.redtap, &[]);
+    let server = python(&process::Place::Host);
+    let url = format!("{}/small", server.base());
+    for _ in 0..ASKED {
+        let mut curl = Command::new(tool("curl"));
+        output(curl.args(["-sS", "-o", "/dev/null", &url]).env("OTEL_SERVICE_NAME", "brief"));
+    }
+    agent.fence();
+    let score = Score::of(&agent.exchanges(server.port()), Role::Client, "brief");
+    assert_eq!(score, Score { right: ASKED, unknown: 0, wrong: 0 });
 }
 
 #[test]

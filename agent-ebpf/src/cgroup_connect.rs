@@ -17,7 +17,7 @@ use redtap_ebpf::{COMM_LEN, Flow, Kind, Owner, flow::state};
 
 use crate::{
     emit,
-    maps::{flow_or_new, sender},
+    maps::{flow_or_new, is_unseen, sender},
 };
 
 /// Lets the call go on.
@@ -106,6 +106,9 @@ unsafe fn connect(ctx: &SockAddrContext, peer: unsafe fn(*mut bpf_sock_addr, &mu
         flow.state = state::ACTIVE | state::KNOWN;
         flow.family = if (*addr).family == AF_INET { 4 } else { 6 };
         peer(addr, flow);
+        if is_unseen(flow.pid, now) {
+            emit::wake();
+        }
     }
 }
 
@@ -143,7 +146,8 @@ unsafe fn uses(addr: *mut bpf_sock_addr) {
         if sender.pid != pid {
             sender.pid = pid;
             let (cookie, time) = (bpf_get_socket_cookie(addr.cast()), bpf_ktime_get_ns());
-            emit::plain(&Owner { kind: Kind::Owner as u8, reserved: [0; 3], pid, cookie, time }, false);
+            let owner = Owner { kind: Kind::Owner as u8, reserved: [0; 3], pid, cookie, time };
+            emit::plain(&owner, is_unseen(pid, time));
         }
     }
 }

@@ -225,6 +225,15 @@ pub unsafe fn plain<T: Copy>(value: &T, wake: bool) {
     }
 }
 
+/// Wakes the reader, although there is nothing more to tell.
+#[inline(always)]
+pub unsafe fn wake() {
+    if let Ok((_, record)) = reserve!(8_u64) {
+        // SAFETY: `record` was reserved and is given back once.
+        unsafe { bpf_ringbuf_discard(record, u64::from(BPF_RB_FORCE_WAKEUP)) };
+    }
+}
+
 /// Ships the record of a cgroup, whose path `read` copies to where it is told, or says that it cannot. It is too long for the
 /// stack.
 #[inline(always)]

@@ -69,6 +69,13 @@ pub struct Sender {
     pub reserved: u32,
 }
 
+/// When processes have last replaced their program, by pid; of late, for it is of use until the reader has looked at them.
+#[btf_map]
+pub static EXECS: LruHashMap<u32, u64, 4096> = LruHashMap::new();
+
+/// How long it may take until the reader, unless it is woken, has looked at what a process runs, in ns.
+const UNSEEN: u64 = 25_000_000;
+
 /// Offset of `sk_err` in `struct sock`, from the kernel's BTF; 0: not known. Set at load.
 #[unsafe(no_mangle)]
 pub static SK_ERR_OFFSET: Global<u32> = Global::new(0);
@@ -109,6 +116,16 @@ pub static CGROUP_KN_OFFSET: Global<u32> = Global::new(0);
 /// Offset of `id` in `struct kernfs_node`.
 #[unsafe(no_mangle)]
 pub static KERNFS_ID_OFFSET: Global<u32> = Global::new(0);
+
+/// Whether a process may run a program that the reader has not looked at yet. Asked once of each program, when it first uses the
+/// network.
+#[inline(always)]
+pub fn is_unseen(pid: u32, now: u64) -> bool {
+    // SAFETY: an integer, which is copied at once.
+    let Some(since) = (unsafe { EXECS.get(pid).copied() }) else { return false };
+    let _ = EXECS.remove(pid);
+    now.wrapping_sub(since) < UNSEEN
+}
 
 /// This CPU's counters.
 #[inline(always)]

@@ -10,10 +10,10 @@ use aya_ebpf::{
 };
 use redtap_ebpf::{Exec, Exit, Kind};
 
-use crate::emit;
+use crate::{emit, maps::EXECS};
 
-/// A process has replaced its program. The reader is woken, so that it can read what the process is while it
-/// lives; an exec costs a thousand times what the wake-up does.
+/// A process has replaced its program. What it is can be read while it lives: the reader is woken for it as soon as it uses the
+/// network, which most that are gone at once never do.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn sched_process_exec(_ctx: RawTracePointContext) -> i32 {
     // SAFETY: helpers without preconditions.
@@ -25,7 +25,8 @@ pub fn sched_process_exec(_ctx: RawTracePointContext) -> i32 {
             time: bpf_ktime_get_ns(),
             comm: bpf_get_current_comm().unwrap_or_default(),
         };
-        emit::plain(&exec, true);
+        emit::plain(&exec, false);
+        let _ = EXECS.insert(exec.pid, exec.time, 0);
     }
     0
 }

@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// The longest the rings are left alone: a program wakes the reader before if a ring has filled beyond its high-water mark, or if
-/// something is worth a look at once.
+/// a process uses the network that may be gone soon.
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// How far behind the clock records are put in order: a record whose program has read the clock has reached its

@@ -169,8 +169,11 @@ impl ProcSource for Proc {
 
     fn describe(&mut self, pid: u32, at: Nanos) -> Option<Process> {
         let directory = self.root.join(pid.to_string());
+        let declared = match read_some(&directory.join("environ"), MAX_ENVIRONMENT) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            environment => Declared::read(&environment.unwrap_or_default()),
+        };
         let read = |file: &str, most: u64| read_some(&directory.join(file), most).unwrap_or_default();
-        let declared = Declared::read(&read("environ", MAX_ENVIRONMENT));
         let command_line = read("cmdline", MAX_COMMAND_LINE);
         let cgroup = cgroup::of_process(&read("cgroup", MAX_CGROUPS)).map(|member| member.path);
         // After what lies in the process's memory: as long as it has an executable, it had that memory too.
@@ -340,9 +343,7 @@ mod tests {
             if let Some(executable) = executable {
                 symlink(executable, directory.join("exe"))?;
             }
-            if let Some(environment) = environment {
-                fs::write(directory.join("environ"), environment)?;
-            }
+            fs::write(directory.join("environ"), environment.unwrap_or_default())?;
             if pid == 12 {
                 fs::write(directory.join("cgroup"), "0::/system.slice/web.service\n")?;
             }
@@ -367,6 +368,7 @@ mod tests {
     fn what_has_no_executable_has_ended_or_never_had_one() -> io::Result<()> {
         let root = tempfile::tempdir()?;
         fs::create_dir(root.path().join("12"))?;
+        fs::write(root.path().join("12/environ"), "")?;
         for (what, flags, threads, expected) in [
             ("it has ended", 0x0040_4004, 1, None),
             ("it has ended and was waited for meanwhile", 0x0040_4004, 0, None),

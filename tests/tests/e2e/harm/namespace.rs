@@ -1,10 +1,6 @@
 //! A network namespace that vanishes with connections in it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::AsFd as _;
-use std::panic::resume_unwind;
-use std::thread;
 
 use redtap_tests::agent::Agent;
 use redtap_tests::caller::Caller;
@@ -16,7 +12,6 @@ use redtap_tests::process::Place;
 use redtap_tests::remains::Remains;
 use redtap_tests::servers::{Server, nginx};
 use redtap_tests::wait::{self, PATIENCE};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::load::Load;
 use super::{assert_counted, dropped};
@@ -70,18 +65,14 @@ fn a_namespace_that_vanishes_leaves_its_counts_and_nothing_in_the_tables() {
 
 /// Connections within a namespace, each with one exchange behind it.
 fn callers(namespace: &Namespace, server: &Server) -> Vec<Caller> {
-    let Place::Namespace(name) = namespace.place() else { panic!("a namespace without a name") };
-    let open = || {
-        let place = File::open(format!("/run/netns/{name}")).expect("a namespace");
-        move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).expect("a namespace");
+    namespace.enter(|| {
         let caller = |_| {
             let mut caller = Caller::connect(server.address());
             assert_eq!(caller.get("/small", &[]), 200);
             caller
         };
         (0..CONNECTIONS).map(caller).collect()
-    };
-    thread::scope(|scope| scope.spawn(open).join()).unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 /// Entries of each of the agent's tables.

@@ -28,8 +28,8 @@ struct Script {
     act: fn(SocketAddr, &mut Recorder),
 }
 
-/// What is asked of nginx, whose answers come by writev and by sendfile.
-const NGINX: [Script; 8] = [
+/// What is asked of nginx besides: its answers come by writev and by sendfile.
+const NGINX: [Script; 5] = [
     Script {
         name: "answers of one write, a connection for all",
         likeness: Likeness::Segments,
@@ -37,23 +37,6 @@ const NGINX: [Script; 8] = [
         act: |server, _| {
             let mut caller = Caller::connect(server);
             (0..30).for_each(|_| assert_eq!(caller.get("/hello", &[]), 200));
-        },
-    },
-    Script {
-        name: "small files, a connection for all",
-        likeness: Likeness::Segments,
-        connections: 1,
-        act: |server, _| {
-            let mut caller = Caller::connect(server);
-            (0..30).for_each(|_| assert_eq!(caller.get("/small", &[]), 200));
-        },
-    },
-    Script {
-        name: "a connection each",
-        likeness: Likeness::Segments,
-        connections: 20,
-        act: |server, _| {
-            (0..20).for_each(|_| assert_eq!(Caller::connect(server).get("/small", &["Connection: close"]), 200));
         },
     },
     Script {
@@ -67,16 +50,6 @@ const NGINX: [Script; 8] = [
         likeness: Likeness::Streams,
         connections: 1,
         act: |server, _| pipelined(server, 150),
-    },
-    Script {
-        name: "a mebibyte by sendfile, then a small answer",
-        likeness: Likeness::Streams,
-        connections: 1,
-        act: |server, _| {
-            let mut caller = Caller::connect(server);
-            assert_eq!(caller.get("/large", &[]), 200);
-            assert_eq!(caller.get("/small", &[]), 200);
-        },
     },
     Script {
         name: "aborted in the middle of a request's head",
@@ -107,15 +80,15 @@ const COMMON: [Script; 3] = [
         connections: 1,
         act: |server, _| {
             let mut caller = Caller::connect(server);
-            (0..10).for_each(|_| assert_eq!(caller.get("/small", &[]), 200));
+            (0..30).for_each(|_| assert_eq!(caller.get("/small", &[]), 200));
         },
     },
     Script {
         name: "a connection each",
         likeness: Likeness::Segments,
-        connections: 10,
+        connections: 20,
         act: |server, _| {
-            (0..10).for_each(|_| assert_eq!(Caller::connect(server).get("/small", &["Connection: close"]), 200));
+            (0..20).for_each(|_| assert_eq!(Caller::connect(server).get("/small", &["Connection: close"]), 200));
         },
     },
     Script {

@@ -148,28 +148,26 @@ pub fn points(file: &Path) -> Vec<Point> {
 /// The whole lines of a file; the last may be under way, and a Collector that was killed left one that never was.
 fn lines(file: &Path) -> Vec<Value> {
     let content = std::fs::read(file).unwrap_or_default();
+    read(&content).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn read(content: &[u8]) -> serde_json::Result<Vec<Value>> {
     let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let lines = content[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let read = |line: &[u8]| match serde_json::from_slice(line) {
-        Ok(value) => Some(value),
         // Cut off, and the next line begins in its middle.
-        Err(error) if error.is_syntax() && is_cut(line) => whole_end(line),
-        Err(error) => panic!("{}: {error}", file.display()),
+        Err(error) => whole_end(line).ok_or(error),
+        read => read,
     };
-    lines.filter_map(read).collect()
+    lines.map(read).collect()
 }
 
 /// The beginning of each line that the Collector writes.
 const BEGINNINGS: [&[u8]; 2] = [b"{\"resourceSpans\":", b"{\"resourceMetrics\":"];
 
-/// Whether a line has another within.
-fn is_cut(line: &[u8]) -> bool {
-    last_beginning(line).is_some_and(|at| at > 0)
-}
-
 /// The line that begins within a line that was cut off.
 fn whole_end(line: &[u8]) -> Option<Value> {
-    serde_json::from_slice(&line[last_beginning(line)?..]).ok()
+    serde_json::from_slice(&line[last_beginning(line).filter(|at| *at > 0)?..]).ok()
 }
 
 fn last_beginning(line: &[u8]) -> Option<usize> {
@@ -372,5 +370,25 @@ impl Point {
     pub fn key(&self) -> String {
         let attributes: Vec<_> = self.attributes.iter().map(|(name, value)| (name, value.plain())).collect();
         format!("{} {} {attributes:?}", self.service().unwrap_or_default(), self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn a_line_that_was_cut_off_anywhere_takes_no_other_with_it() {
+        let line = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"intValue":"1"}}]},"n":[-1.5,true]}]}"#;
+        let whole = serde_json::from_str::<serde_json::Value>(line).expect("a line");
+        for cut in 0..=line.len() {
+            let content = format!("{line}\n{}{line}\n{}", &line[..cut], &line[..cut]);
+            assert_eq!(read(content.as_bytes()).expect("lines"), [whole.clone(), whole.clone()], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_one_is_an_error() {
+        read(b"{\"resourceSpans\":[}\n").expect_err("a comma or a bracket is missing");
     }
 }

@@ -3,6 +3,9 @@
 use crate::line::Role;
 use crate::metrics::Scrape;
 
+/// Connections that others may have opened while a story looks: it has the host not to itself.
+pub const OTHERS: u64 = 20;
+
 /// Numbers of one end; those not named are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Side {

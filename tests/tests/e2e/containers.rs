@@ -1,10 +1,14 @@
 //! Whose traffic it is, without Kubernetes: containers as each runtime places them, units, plain processes.
 
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use redtap_tests::agent::Agent;
 use redtap_tests::container::{Cgroup, Container};
-use redtap_tests::gate::{self, free_port, tool};
+use redtap_tests::gate::{self, free_port, fresh_listener, tool};
 use redtap_tests::line::{Exchange, Role};
 use redtap_tests::process::{self, Service, output};
 use redtap_tests::servers::python;
@@ -15,6 +19,9 @@ const REQUESTS: usize = 5;
 
 /// Processes that ask once and end.
 const ASKED: usize = 20;
+
+/// How long they wait for the answer: less than the agent leaves its rings alone.
+const ANSWERING: Duration = Duration::from_millis(10);
 
 /// How many exchanges bear the name they should, none, or another.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -131,14 +138,22 @@ fn a_container_that_asks_once_and_ends_is_known() {
 fn what_lives_for_milliseconds_is_known_by_what_it_declares() {
     let Some(turn) = gate::privileged("short-lived processes") else { return };
     let agent = Agent::start(&turn.redtap, &[]);
-    let server = python(&process::Place::Host);
-    let url = format!("{}/small", server.base());
-    for _ in 0..ASKED {
-        let mut curl = Command::new(tool("curl"));
-        output(curl.args(["-sS", "-o", "/dev/null", &url]).env("OTEL_SERVICE_NAME", "brief"));
-    }
+    let listener = fresh_listener(Ipv4Addr::LOCALHOST.into());
+    let address = listener.local_addr().expect("a bound address");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for connection in listener.incoming().take(ASKED) {
+                connection.and_then(answer).expect("a request and its answer");
+            }
+        });
+        for _ in 0..ASKED {
+            let mut curl = Command::new(tool("curl"));
+            curl.args(["-sS", "-o", "/dev/null", &format!("http://{address}/")]);
+            output(curl.env("OTEL_SERVICE_NAME", "brief"));
+        }
+    });
     agent.fence();
-    let score = Score::of(&agent.exchanges(server.port()), Role::Client, "brief");
+    let score = Score::of(&agent.exchanges(address.port()), Role::Client, "brief");
     assert_eq!(score, Score { right: ASKED, unknown: 0, wrong: 0 });
 }
 
@@ -181,6 +196,12 @@ fn what_is_not_selected_is_not_told_and_costs_the_kernel_a_look() {
     let port = ignored.port().to_string();
     assert_eq!(scrape.find("redtap_tcp_connections_opened_total", &[("server_port", &port)]).count(), 0);
     scrape.assert_books();
+}
+
+fn answer(mut stream: TcpStream) -> io::Result<()> {
+    let _ = stream.read(&mut [0; 1024])?;
+    thread::sleep(ANSWERING);
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 }
 
 /// busybox's web server in a cgroup, from its first moment on.

@@ -1,5 +1,7 @@
 //! The reader thread: from the rings to finished exchanges, and answers to whoever asks for a page.
 
+mod pace;
+
 use std::{
     fs::File,
     io::{self, BufWriter},
@@ -15,6 +17,7 @@ use std::{
 use hashbrown::HashSet;
 use rustix::process::setpriority_process;
 
+use self::pace::Pace;
 use crate::{
     confine::{Confinement, Part},
     decode,
@@ -40,10 +43,6 @@ use crate::{
     time::Nanos,
     trace::Span,
 };
-
-/// The longest the rings are left alone: a program wakes the reader before if a ring has filled beyond its high-water mark, or if
-/// a process uses the network that may be gone soon.
-const INTERVAL: Duration = Duration::from_millis(20);
 
 /// How far behind the clock records are put in order: a record whose program has read the clock has reached its
 /// ring by then.
@@ -156,6 +155,7 @@ struct Turn {
     /// Flows with live totals that were not known when the kernel was last asked.
     strays: HashSet<u64>,
     lines_dropped: u64,
+    pace: Pace,
 }
 
 /// From the rings into the merge, and into the recording if there is one.
@@ -193,6 +193,7 @@ impl Reader {
             asked_live: now,
             strays: HashSet::new(),
             lines_dropped: 0,
+            pace: Pace::new(now),
         };
         // The reader must run when the host is busiest: what it does not read in time is lost. It uses a small part of
         // a CPU, so that nobody waits for it long.
@@ -206,7 +207,7 @@ impl Reader {
         self.pages.set_ready();
         loop {
             let settling = self.orders.stage() >= Orders::SETTLE;
-            if !settling && self.rings.wait(INTERVAL) {
+            if !settling && self.rings.wait(turn.pace.interval()) {
                 // What it is about is only looked at once it has settled.
                 thread::sleep(SETTLING);
             }
@@ -218,7 +219,7 @@ impl Reader {
         self.orders.has_settled.store(true, Ordering::Release);
         while self.orders.stage() < Orders::END {
             self.answer(&turn, None);
-            thread::sleep(INTERVAL);
+            thread::sleep(pace::LONGEST);
         }
         Ok(())
     }
@@ -233,7 +234,12 @@ impl Reader {
         } else {
             Nanos(now.0.saturating_sub(u64::try_from(SETTLING.as_nanos()).unwrap_or(u64::MAX)))
         };
-        turn.merge.emit(watermark, |record| self.pipeline.record(record));
+        let mut records = 0;
+        turn.merge.emit(watermark, |record| {
+            records += 1;
+            self.pipeline.record(record);
+        });
+        turn.pace.took(records, now);
         if let Some(recorder) = &mut self.recorder {
             let mut described = Vec::new();
             for process in self.pipeline.sinks.identities.take_described() {

@@ -248,25 +248,22 @@ pub fn leading_empty_lines(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
+/// Whether a byte is of a token (RFC 9110 §5.6.2).
 const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+    const TOKEN: [bool; 256] = {
+        let (mut is_token, mut byte) = ([false; 256], 0);
+        while byte < 128 {
+            is_token[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut others: &[u8] = b"!#$%&'*+-.^_`|~";
+        while let [other, rest @ ..] = others {
+            is_token[*other as usize] = true;
+            others = rest;
+        }
+        is_token
+    };
+    TOKEN[byte as usize]
 }
 
 fn start_line(line: &[u8]) -> Option<(StartLine<'_>, u8)> {
@@ -279,17 +276,15 @@ fn start_line(line: &[u8]) -> Option<(StartLine<'_>, u8)> {
         let status = [a, b, c].iter().fold(0_u16, |status, digit| status * 10 + u16::from(**digit - b'0'));
         return Some((StartLine::Response(status), minor - b'0'));
     }
-    let space = memrchr(b' ', line)?;
-    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] = line.get(space + 1..)? else { return None };
-    let (method, target) = method_and_target(line.get(..space)?)?;
+    let [rest @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] = line else { return None };
+    let (method, target) = method_and_target(rest)?;
     minor.is_ascii_digit().then(|| (StartLine::Request { method, target }, minor - b'0'))
 }
 
 fn method_and_target(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let space = memchr(b' ', line)?;
-    let (method, target) = (line.get(..space)?, line.get(space + 1..)?);
-    let valid = (1..=MAX_METHOD).contains(&space) && method.iter().all(|byte| is_token(*byte));
-    (valid && !target.is_empty()).then_some((method, target))
+    let end = line.iter().take(MAX_METHOD + 1).position(|byte| !is_token(*byte))?;
+    let (method, target) = (line.get(..end)?, line.get(end..)?.strip_prefix(b" ")?);
+    (!method.is_empty() && !target.is_empty()).then_some((method, target))
 }
 
 /// A request whose line is longer than what was captured: believed for the methods everybody knows.

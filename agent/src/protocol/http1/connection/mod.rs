@@ -285,7 +285,19 @@ impl Connection {
         }
     }
 
-    /// A request's last byte has passed, at stream position `end`.
+    /// Takes the body of the message whose head was just read, if all of it is there, and tells its length: most bodies come with
+    /// their heads, and are asked for no more then.
+    fn body_at_hand(&mut self, is_request: bool, piece: &Piece<'_>, output: &mut Output) -> usize {
+        let side = if is_request { &self.request } else { &self.response };
+        let (Reading::Length(end), begin) = (side.reading, side.body) else { return 0 };
+        if end > piece.end() || (!is_request && self.answers_unknown()) {
+            return 0;
+        }
+        self.body_ends(is_request, end, piece.last, output);
+        usize::try_from(end - begin).unwrap_or_default()
+    }
+
+    /// A message's last byte has passed, at stream position `end`.
     fn body_ends(&mut self, is_request: bool, end: u64, moment: Nanos, output: &mut Output) {
         if !is_request {
             self.response.last = self.response.last.max(moment);

@@ -58,7 +58,7 @@ impl Connection {
                     Framing::Chunked => self.request.reading = Reading::Chunked(Chunks::START),
                     Framing::Unclear => self.request.reading = Reading::Unframed,
                 }
-                Parse::Done(length)
+                Parse::Done(length + self.body_at_hand(true, piece, output))
             }
             Parsed::NeedMore => {
                 self.request.searched = piece.bytes.len();

@@ -72,7 +72,7 @@ impl Connection {
                 } else {
                     self.response.reading = Reading::Unframed;
                 }
-                Parse::Done(length)
+                Parse::Done(length + self.body_at_hand(false, piece, output))
             }
             Parsed::NeedMore => {
                 self.response.searched = piece.bytes.len();

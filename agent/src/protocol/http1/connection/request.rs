@@ -49,15 +49,12 @@ impl Connection {
                 let body = piece.at + length as u64;
                 self.request.body = body;
                 self.request.sized = true;
-                let last = piece.last;
-                match found.framing {
-                    Framing::Absent | Framing::Length(0) => self.body_ends(true, body, last, output),
-                    Framing::Length(length) => {
-                        self.request.reading = Reading::Length(body.saturating_add(length));
-                    }
-                    Framing::Chunked => self.request.reading = Reading::Chunked(Chunks::START),
-                    Framing::Unclear => self.request.reading = Reading::Unframed,
-                }
+                self.request.reading = match found.framing {
+                    Framing::Absent => Reading::Length(body),
+                    Framing::Length(length) => Reading::Length(body.saturating_add(length)),
+                    Framing::Chunked => Reading::Chunked(Chunks::START),
+                    Framing::Unclear => Reading::Unframed,
+                };
                 Parse::Done(length + self.body_at_hand(true, piece, output))
             }
             Parsed::NeedMore => {

@@ -65,11 +65,11 @@ pub fn counter(host: &Host, name: &str) -> u64 {
 /// # Panics
 /// When there is no such map.
 #[must_use]
-pub fn map_entries(name: &str) -> usize {
+pub fn map_entries(name: &str) -> u64 {
     let maps = maps();
     let ids: Vec<_> = maps.iter().filter(|(_, own)| *own == name).map(|(id, _)| *id).collect();
     assert!(!ids.is_empty(), "no map {name}");
-    ids.into_iter().map(entries).sum()
+    ids.into_iter().map(|id| entries(id) as u64).sum()
 }
 
 /// Entries of the hash maps that a process holds, by name.

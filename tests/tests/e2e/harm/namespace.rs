@@ -32,7 +32,7 @@ fn a_namespace_that_vanishes_leaves_its_counts_and_nothing_in_the_tables() {
     let outside = nginx(&Place::Host);
     let before = Remains::now();
     let agent = Agent::start_silent(&turn.redtap, &[]);
-    let (tables_before, maps_before) = (tables(&agent.scrape()), maps());
+    let (tables_before, maps_before) = (tables(&agent.scrape()), MAPS.map(map_entries));
     let namespace = Namespace::new("vanishing");
     // What nobody holds any more is given up soon, though its end reaches nobody.
     namespace.run(&["sh", "-c", "echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries"]);
@@ -52,7 +52,7 @@ fn a_namespace_that_vanishes_leaves_its_counts_and_nothing_in_the_tables() {
     assert!(dropped(&scrape).is_empty(), "{:?}", dropped(&scrape));
     let mut now = (tables(&scrape), maps_before);
     let back = wait::within(PATIENCE, || {
-        now = (tables(&agent.scrape()), maps());
+        now = (tables(&agent.scrape()), MAPS.map(map_entries));
         let own = TABLES.iter().all(|table| now.0[*table] <= tables_before[*table] + OTHERS);
         let kernels = now.1.iter().zip(maps_before).all(|(now, before)| *now <= before + OTHERS);
         (own && kernels).then_some(())
@@ -74,11 +74,6 @@ fn callers(namespace: &Namespace, server: &Server) -> Vec<Caller> {
         };
         (0..CONNECTIONS).map(caller).collect()
     })
-}
-
-/// Entries of the kernel's tables.
-fn maps() -> [u64; 2] {
-    MAPS.map(|name| map_entries(name) as u64)
 }
 
 /// Entries of each of the agent's tables.

@@ -31,7 +31,7 @@ fn twenty_thousand_connections_leave_nothing_behind() {
     let hosts = Hosts::new("churn");
     let agent = Agent::start_silent(&turn.redtap, &[]);
     let flows = || agent.scrape().count("redtap_table_entries", &[("table", "flows")]);
-    let maps = || ["LIVE", "HINTS"].map(|name| map_entries(name) as u64);
+    let maps = || ["LIVE", "HINTS"].map(map_entries);
     let (flows_before, maps_before) = (flows(), maps());
     let mut sizes = Vec::new();
     // How many are followed at once depends on how fast they came, so that one round may need more than the one before.

@@ -14,7 +14,7 @@ use crate::process::{Place, Service};
 pub struct Container {
     name: String,
     service: Option<Service>,
-    _bundle: TempDir,
+    bundle: TempDir,
 }
 
 impl Container {
@@ -36,9 +36,9 @@ impl Container {
         let name = format!("redtap-{}-{}", std::process::id(), unique());
         let mut runc = Place::Host.command(&tool("runc"));
         // No engine of this host is to know of it.
-        runc.arg("--root").arg(state()).args(["run", "--bundle"]).arg(bundle.path()).arg(&name);
+        runc.arg("--root").arg(state(bundle.path())).args(["run", "--bundle"]).arg(bundle.path()).arg(&name);
         let service = Service::start(&format!("runc {}", arguments.join(" ")), &mut runc);
-        Self { name, service: Some(service), _bundle: bundle }
+        Self { name, service: Some(service), bundle }
     }
 
     /// The process that keeps it.
@@ -52,16 +52,17 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
+        let mut runc = Command::new(tool("runc"));
         let delete =
-            Command::new(tool("runc")).arg("--root").arg(state()).args(["delete", "--force", &self.name]).output();
+            runc.arg("--root").arg(state(self.bundle.path())).args(["delete", "--force", &self.name]).output();
         drop(delete);
         drop(self.service.take());
     }
 }
 
-/// Where runc keeps what it knows of our containers.
-fn state() -> PathBuf {
-    std::env::temp_dir().join(format!("redtap-runc-{}", std::process::id()))
+/// Where runc keeps what it knows of a container.
+fn state(bundle: &Path) -> PathBuf {
+    bundle.join("state")
 }
 
 fn unique() -> usize {

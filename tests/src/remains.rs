@@ -33,11 +33,11 @@ impl Remains {
         Self(all)
     }
 
-    /// How many programs and maps there are.
+    /// Whether programs and maps were loaded since, and still are.
     #[must_use]
-    pub fn loaded(&self) -> (usize, usize) {
-        let count = |kind| self.0.iter().filter(|name| name.starts_with(kind)).count();
-        (count("prog "), count("map "))
+    pub fn is_loaded_since(&self) -> bool {
+        let now = Self::now();
+        ["prog ", "map "].into_iter().all(|kind| now.0.difference(&self.0).any(|name| name.starts_with(kind)))
     }
 
     /// Asserts that nothing has come since and stayed. The kernel frees what a dead process held in its own time.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use redtap_tests::agent::Agent;
+use redtap_tests::agent::{Agent, ROOMY};
 use redtap_tests::gate::{self, tool};
 use redtap_tests::process::{Place, output};
 use redtap_tests::remains::Remains;
@@ -28,7 +28,7 @@ fn the_clock_is_set_forward_and_back_under_load() {
     }
     let server = nginx(&Place::Host);
     let before = Remains::now();
-    let agent = Agent::start_silent(&turn.redtap, &[]);
+    let agent = Agent::start_silent(&turn.redtap, &ROOMY);
     let clock = Clock::new();
     let load = Load::start(server.address());
     for set_to in [HOUR, -HOUR, 0] {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use redtap_tests::agent::Agent;
+use redtap_tests::agent::{Agent, ROOMY};
 use redtap_tests::gate::{self, tool};
 use redtap_tests::process::{Place, Service, output, scratch, signal};
 use redtap_tests::redtap::command;
@@ -88,7 +88,7 @@ fn a_log_on_a_full_disk_keeps_nobody_from_counting() {
     let before = Remains::now();
     let log = disk.path("log");
     let own = Wrapped::new(&turn.redtap, "exec", &format!("2>{}", log.display()));
-    let agent = Agent::start_silent(&own.script, &["--log", "debug"]);
+    let agent = Agent::start_silent(&own.script, &[&ROOMY[..], &["--log", "debug"]].concat());
     let load = Load::start(server.address());
     for _ in 0..5 {
         // It says what it makes of that.
@@ -113,7 +113,7 @@ fn lines_for_a_full_disk_are_counted_as_dropped() {
     let before = Remains::now();
     let lines = disk.path("lines");
     let own = Wrapped::new(&turn.redtap, "exec", &format!(">{}", lines.display()));
-    let agent = Agent::start(&own.script, &[]);
+    let agent = Agent::start(&own.script, &ROOMY);
     let load = Load::start(server.address());
     load.goes_on();
     let _ = agent.scrape();

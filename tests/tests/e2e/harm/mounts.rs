@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use redtap_tests::agent::Agent;
+use redtap_tests::agent::{Agent, ROOMY};
 use redtap_tests::container::Cgroup;
 use redtap_tests::gate::{self, tool};
 use redtap_tests::process::{Place, output};
@@ -19,7 +19,7 @@ fn cgroup2_is_unmounted_under_the_agent() {
     let before = Remains::now();
     // Of its own, so that nobody else loses the mount.
     let own = Wrapped::new(&turn.redtap, "exec unshare --mount --propagation private", "");
-    let agent = Agent::start_silent(&own.script, &[]);
+    let agent = Agent::start_silent(&own.script, &ROOMY);
     let mounted = || {
         let mounts = std::fs::read_to_string(format!("/proc/{}/mounts", agent.pid())).expect("a table of mounts");
         let mounts = mounts.lines().map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use redtap_tests::agent::Agent;
+use redtap_tests::agent::{Agent, ROOMY};
 use redtap_tests::caller::Caller;
 use redtap_tests::flows::OTHERS;
 use redtap_tests::gate;
@@ -31,7 +31,7 @@ fn a_namespace_that_vanishes_leaves_its_counts_and_nothing_in_the_tables() {
     let Some(turn) = gate::privileged("a namespace that vanishes") else { return };
     let outside = nginx(&Place::Host);
     let before = Remains::now();
-    let agent = Agent::start_silent(&turn.redtap, &[]);
+    let agent = Agent::start_silent(&turn.redtap, &ROOMY);
     let (tables_before, maps_before) = (tables(&agent.scrape()), MAPS.map(map_entries));
     let namespace = Namespace::new("vanishing");
     // What nobody holds any more is given up soon, though its end reaches nobody.

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use redtap_tests::agent::Agent;
+use redtap_tests::agent::{Agent, ROOMY};
 use redtap_tests::flows::{OTHERS, Side, faults};
 use redtap_tests::gate;
 use redtap_tests::hosts::{Hosts, Version};
@@ -29,7 +29,7 @@ const GROWTH: u64 = 1024 * 1024;
 fn twenty_thousand_connections_leave_nothing_behind() {
     let Some(turn) = gate::privileged("twenty thousand connections") else { return };
     let hosts = Hosts::new("churn");
-    let agent = Agent::start_silent(&turn.redtap, &[]);
+    let agent = Agent::start_silent(&turn.redtap, &ROOMY);
     let flows = || agent.scrape().count("redtap_table_entries", &[("table", "flows")]);
     let maps = || ["LIVE", "HINTS"].map(map_entries);
     let (flows_before, maps_before) = (flows(), maps());

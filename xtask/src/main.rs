@@ -63,6 +63,9 @@ enum Verb {
         /// Instead of all others, the ones in a real Kubernetes on this host; as root.
         #[arg(long)]
         kubernetes: bool,
+        /// Only build what they take.
+        #[arg(long, conflicts_with_all = ["filter", "kubernetes"])]
+        no_run: bool,
     },
     /// A real Kubernetes of one node on this host, as root: for the tests, and by hand.
     Cluster {
@@ -118,8 +121,9 @@ fn main() -> ExitCode {
         Verb::Build { debug: false } => build::release().map(drop),
         Verb::Build { debug: true } => build::debug().map(drop),
         Verb::Run { args } => run::run(args),
-        Verb::Test { filter, kubernetes: false } => test::test(filter.as_deref()),
-        Verb::Test { filter, kubernetes: true } => test::kubernetes(filter.as_deref()),
+        Verb::Test { no_run: true, .. } => test::build(),
+        Verb::Test { filter, kubernetes: false, .. } => test::test(filter.as_deref()),
+        Verb::Test { filter, kubernetes: true, .. } => test::kubernetes(filter.as_deref()),
         Verb::Cluster { verb } => cluster::cluster(verb),
         Verb::Lint => lint::lint(),
         Verb::Fuzz { seconds, optimized } => fuzz::fuzz(seconds, optimized),

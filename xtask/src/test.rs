@@ -8,12 +8,22 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::process::{command, is_root, say};
 use crate::{build, cluster, image, real, setup, workspace};
 
+const WORKSPACE: [&str; 1] = ["--workspace"];
+
+/// Builds the workspace's tests and the agent.
+///
+/// # Errors
+/// When one does not build.
+pub fn build() -> Result<()> {
+    cargo(&WORKSPACE).map(drop)
+}
+
 /// Runs the workspace's tests, or those whose name contains `filter`, and closes with their number.
 ///
 /// # Errors
 /// When one fails or cannot be run.
 pub fn test(filter: Option<&str>) -> Result<()> {
-    let mut cargo = cargo(&["--workspace"])?;
+    let mut cargo = cargo(&WORKSPACE)?;
     cargo.arg("--no-fail-fast");
     if is_root() {
         setup::setup_tests()?;

@@ -49,6 +49,15 @@ pub fn release_for(architecture: Architecture, root: &Path, target: &Path) -> Re
     shipped(&mut cargo, &architecture.target(), root, target)
 }
 
+/// Builds the tests' own servers and clients.
+///
+/// # Errors
+/// When one does not build.
+pub fn programs() -> Result<()> {
+    let args = ["build", "--quiet", "--package", "redtap-tests", "--bins"];
+    run(command("cargo").current_dir(workspace::root()).args(args))
+}
+
 /// Where [`release_for`] leaves the agent.
 pub fn built_for(architecture: Architecture, target: &Path) -> PathBuf {
     place(target, &architecture.target())

@@ -100,7 +100,7 @@ pub fn vm(options: &Options) -> Result<()> {
     };
     let kernels = kernels::kernels(&lines, Architecture::Amd64)?;
     if options.cost {
-        build_programs()?;
+        build::programs()?;
         return kernels.iter().try_for_each(|kernel| cost::cost(kernel, &redtap, options));
     }
     let guest = story_guest(&redtap, options)?;
@@ -167,12 +167,6 @@ fn story_guest(redtap: &Path, options: &Options) -> Result<Guest> {
         }
     }
     Ok(guest)
-}
-
-/// Builds the tests' own servers and clients.
-fn build_programs() -> Result<()> {
-    let mut cargo = command("cargo");
-    run(cargo.current_dir(workspace::root()).args(["build", "--quiet", "--package", "redtap-tests", "--bins"]))
 }
 
 /// Builds the end-to-end tests and what they run, and tells where they are.

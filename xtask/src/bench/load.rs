@@ -3,10 +3,11 @@
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::child::bound;
-use super::server::{PACED, PAUSE, Server, UNPACED};
+use super::server::{Server, WRK};
 use crate::process::output;
+use crate::workspace;
 
-/// Connections of `wrk`.
+/// Connections of `wrk` and `paced-load`.
 const CONNECTIONS: u64 = 32;
 
 /// A way to ask.
@@ -39,8 +40,7 @@ impl Load {
     /// How many connections it has at a time.
     pub fn connections(self) -> u64 {
         match self {
-            Self::KeepAlive | Self::Churn => CONNECTIONS,
-            Self::Paced { rate } => (rate * PAUSE.as_secs_f64()).ceil().max(1.0) as u64,
+            Self::KeepAlive | Self::Paced { .. } | Self::Churn => CONNECTIONS,
             Self::Bulk => 1,
         }
     }
@@ -51,24 +51,36 @@ impl Load {
     /// When not every answer was good.
     pub fn run(self, server: &Server, seconds: u32) -> Result<Measure> {
         let url = format!("http://127.0.0.1:{}", server.port());
-        if matches!(self, Self::Bulk) {
-            let mut curl = bound("curl");
-            curl.args(["--silent", "--fail", "--output", "/dev/null"]);
-            curl.args(["--write-out", "%{size_download} %{time_total}\\n", &format!("{url}/bulk?[1-{seconds}]")]);
-            return bulk(&output(&mut curl)?);
-        }
-        let mut wrk = bound("wrk");
-        wrk.args(["-t1", &format!("-c{}", self.connections()), &format!("-d{seconds}s")]);
-        let script = if matches!(self, Self::Paced { .. }) { PACED } else { UNPACED };
-        wrk.arg("-s").arg(server.directory().join(script));
-        if matches!(self, Self::Churn) {
-            wrk.args(["-H", "Connection: close"]);
-        }
-        let text = output(wrk.arg(format!("{url}/")))?;
+        let text = match self {
+            Self::Bulk => {
+                let mut curl = bound("curl");
+                curl.args(["--silent", "--fail", "--output", "/dev/null"]);
+                curl.args([
+                    "--write-out",
+                    "%{size_download} %{time_total}\\n",
+                    &format!("{url}/bulk?[1-{seconds}]"),
+                ]);
+                return bulk(&output(&mut curl)?);
+            }
+            Self::Paced { rate } => {
+                let mut paced = bound(workspace::built("debug", "paced-load")?);
+                paced.arg(format!("127.0.0.1:{}", server.port()));
+                output(paced.args([CONNECTIONS.to_string(), rate.to_string(), seconds.to_string()]))?
+            }
+            Self::KeepAlive | Self::Churn => {
+                let mut wrk = bound("wrk");
+                wrk.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "-s"]);
+                wrk.arg(server.directory().join(WRK));
+                if matches!(self, Self::Churn) {
+                    wrk.args(["-H", "Connection: close"]);
+                }
+                output(wrk.arg(format!("{url}/")))?
+            }
+        };
         if text.contains("Socket errors") || text.contains("Non-2xx") {
             bail!("not every answer was good: {text}");
         }
-        measure(&text).with_context(|| format!("cannot read what wrk says: {text}"))
+        measure(&text).with_context(|| format!("cannot read what the load says: {text}"))
     }
 }
 
@@ -83,7 +95,7 @@ fn bulk(text: &str) -> Result<Measure> {
     Ok(Measure { rate: bytes / seconds, ..Measure::default() })
 }
 
-/// What `wrk` and the script that it runs say.
+/// What `wrk`, with the script that it runs, and `paced-load` say.
 fn measure(text: &str) -> Option<Measure> {
     let after = |label: &str| text.lines().find_map(|line| line.strip_prefix(label)?.trim().parse::<f64>().ok());
     let latency = |percentile: &str| Some(after(&format!("percentile {percentile} (us): "))? * 1e-6);

@@ -45,6 +45,7 @@ pub fn bench(options: Options) -> Result<()> {
         Some(redtap) => PathBuf::from(redtap),
         None => build::release()?,
     };
+    build::programs()?;
     let directory = workspace::scratch("bench")?;
     let measured = measure(&redtap, &directory, options);
     // A recording and a large file, however it ended.

@@ -14,14 +14,8 @@ use super::wait;
 /// What the agent calls the server.
 pub const SERVICE: &str = "redtap-bench-nginx";
 
-/// Time from an answer to the next question of a connection that is paced.
-pub const PAUSE: Duration = Duration::from_millis(2);
-
-/// The script of `wrk` for a load that is paced: connections pause, percentiles are told.
-pub const PACED: &str = "paced.lua";
-
-/// The script of `wrk` for any other.
-pub const UNPACED: &str = "unpaced.lua";
+/// The script of `wrk`.
+pub const WRK: &str = "wrk.lua";
 
 /// Tells percentiles of latency once all is over; `wrk` itself goes no further than the 99th.
 const PERCENTILES: &str = "function done(summary, latency, requests)
@@ -64,9 +58,7 @@ impl Server {
     pub fn start(directory: &Path) -> Result<Self> {
         let port = free_port()?;
         fs::write(directory.join("nginx.conf"), CONFIGURATION.replace("PORT", &port.to_string()))?;
-        let pause = format!("function delay() return {} end\n", PAUSE.as_millis());
-        fs::write(directory.join(PACED), pause + PERCENTILES)?;
-        fs::write(directory.join(UNPACED), PERCENTILES)?;
+        fs::write(directory.join(WRK), PERCENTILES)?;
         File::create(directory.join("bulk"))?.set_len(BULK_BYTES).context("cannot make a file of 1 GiB")?;
         let mut nginx = bound("nginx");
         nginx.arg("-p").arg(directory).args(["-c", "nginx.conf", "-e", "error.log"]);

@@ -69,7 +69,8 @@ fn measure(redtap: &Path, directory: &Path, options: Options) -> Result<Outcome>
     for round in 1..=options.rounds {
         say(&format!("round {round} of {}", options.rounds));
         let keep_alive = pair(redtap, &server, Load::KeepAlive, options.seconds, &mut outcome)?;
-        let half = Load::Paced { rate: keep_alive.unwatched.rate / 2.0 };
+        // Requests that come one by one take twice as long of the server as those that it finds waiting.
+        let half = Load::Paced { rate: keep_alive.unwatched.rate / 4.0 };
         let paced = pair(redtap, &server, half, options.seconds, &mut outcome)?;
         let churn = pair(redtap, &server, Load::Churn, options.seconds, &mut outcome)?;
         let bulk = pair(redtap, &server, Load::Bulk, options.seconds, &mut outcome)?;

@@ -204,8 +204,7 @@ impl Agent {
         let told = self.within(PATIENCE, |lines| (exchanges_at(lines, port).len() >= 2).then_some(()));
         if told.is_none() {
             let scrape = self.scrape();
-            let dropped: Vec<_> =
-                scrape.find("redtap_dropped_total", &[]).filter(|(_, count)| *count > 0.0).collect();
+            let dropped = scrape.dropped();
             panic!("of a fence's two sides, only {:?} was told; dropped: {dropped:?}", self.exchanges(port));
         }
     }

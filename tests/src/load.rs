@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use rustix::fd::AsFd;
 
 /// The longest that an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Room for what is read of an answer at once.
 pub const BUFFER: usize = 64 * 1024;
@@ -28,10 +29,7 @@ pub fn kept(
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut streams = Vec::new();
     for number in 0..connections.min(requests) {
-        let mut stream = TcpStream::connect(address).context("connect")?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        epoll::add(&poll, &stream, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
+        let mut stream = connect(address, &poll, number)?;
         send(number, &mut stream)?;
         streams.push(stream);
     }
@@ -55,6 +53,18 @@ pub fn kept(
         }
     }
     Ok(answered)
+}
+
+/// A connection of this number, which `poll` tells of when there is something to read.
+///
+/// # Errors
+/// When nobody listens.
+pub fn connect(address: &str, poll: impl AsFd, number: u64) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address).context("connect")?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    epoll::add(poll, &stream, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
+    Ok(stream)
 }
 
 /// Reads one answer, which must be a 200 with a content length; its head fits the buffer.

@@ -59,6 +59,13 @@ impl Scrape {
         self.find(name, labels).fold(0.0, |sum, (_, value)| sum + value)
     }
 
+    /// What the agent says that it lost of what passed, by the labels.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<(String, f64)> {
+        let all = self.find("redtap_dropped_total", &[]).filter(|(_, count)| *count > 0.0);
+        all.map(|(labels, count)| (format!("{labels:?}"), count)).collect()
+    }
+
     /// [`Scrape::sum`] of a counter.
     ///
     /// # Panics

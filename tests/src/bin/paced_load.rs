@@ -10,16 +10,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use redtap_tests::load::{BUFFER, read_answer};
+use redtap_tests::load::{BUFFER, PATIENCE, connect, read_answer};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::fd::OwnedFd;
 use rustix::thread::set_current_timer_slack;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: paced\r\n\r\n";
-
-/// The longest that answers may stay away, once all was asked.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -53,14 +50,8 @@ struct Load {
 impl Load {
     fn connect(address: &str, connections: u64) -> anyhow::Result<Self> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let mut streams = Vec::new();
-        for number in 0..connections {
-            let stream = TcpStream::connect(address).context("connect")?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            epoll::add(&poll, &stream, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
-            streams.push(stream);
-        }
+        let streams = (0..connections).map(|number| connect(address, &poll, number));
+        let streams = streams.collect::<anyhow::Result<Vec<_>>>()?;
         let free = (0..streams.len()).collect();
         Ok(Self { poll, due: vec![Instant::now(); streams.len()], streams, free, buffer: vec![0; BUFFER] })
     }

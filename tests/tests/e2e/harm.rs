@@ -51,12 +51,6 @@ fn assert_counted(agent: &Agent, asked: u64) -> Scrape {
     });
     told.unwrap_or_else(|| {
         let scrape = agent.scrape();
-        panic!("{asked} were asked, {} are counted; dropped: {:?}", served(&scrape), dropped(&scrape))
+        panic!("{asked} were asked, {} are counted; dropped: {:?}", served(&scrape), scrape.dropped())
     })
-}
-
-/// What the agent says that it lost of what passed, by unit and reason.
-fn dropped(scrape: &Scrape) -> Vec<(String, f64)> {
-    let all = scrape.find("redtap_dropped_total", &[]).filter(|(_, count)| *count > 0.0);
-    all.map(|(labels, count)| (format!("{labels:?}"), count)).collect()
 }

@@ -10,8 +10,8 @@ use redtap_tests::process::{Place, output};
 use redtap_tests::remains::Remains;
 use redtap_tests::servers::nginx;
 
+use super::assert_counted;
 use super::load::Load;
-use super::{assert_counted, dropped};
 
 /// Far more seconds than any exchange takes, far fewer than the clock is set by: a bound of the histograms.
 const MOST: &str = "5";
@@ -38,7 +38,7 @@ fn the_clock_is_set_forward_and_back_under_load() {
     }
     let told = load.stop("a clock that is set");
     let scrape = assert_counted(&agent, told.answers);
-    assert!(dropped(&scrape).is_empty(), "{:?}", dropped(&scrape));
+    assert!(scrape.dropped().is_empty(), "{:?}", scrape.dropped());
     for role in ["server", "client"] {
         let name = format!("http_{role}_request_duration_seconds");
         let all = scrape.count(&format!("{name}_count"), &[]);

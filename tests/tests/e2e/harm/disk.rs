@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::load::Load;
-use super::{Wrapped, assert_counted, dropped};
+use super::{Wrapped, assert_counted};
 
 /// A file system in memory with room for 1 MiB; unmounted on drop.
 struct Disk {
@@ -98,7 +98,7 @@ fn a_log_on_a_full_disk_keeps_nobody_from_counting() {
     }
     let told = load.stop("a log on a full disk");
     let scrape = assert_counted(&agent, told.answers);
-    assert!(dropped(&scrape).is_empty(), "{:?}", dropped(&scrape));
+    assert!(scrape.dropped().is_empty(), "{:?}", scrape.dropped());
     assert_eq!(disk.size("log"), 0, "there was room");
     let end = agent.stop();
     assert!(end.status.success(), "{end:?}");

@@ -10,7 +10,7 @@ use redtap_tests::remains::Remains;
 use redtap_tests::servers::nginx;
 
 use super::load::Load;
-use super::{Wrapped, assert_counted, dropped};
+use super::{Wrapped, assert_counted};
 
 #[test]
 fn cgroup2_is_unmounted_under_the_agent() {
@@ -46,7 +46,7 @@ fn cgroup2_is_unmounted_under_the_agent() {
     load.goes_on_for_a_while();
     let told = load.stop("cgroup2 unmounted");
     let scrape = assert_counted(&agent, told.answers + 1);
-    assert!(dropped(&scrape).is_empty(), "{:?}", dropped(&scrape));
+    assert!(scrape.dropped().is_empty(), "{:?}", scrape.dropped());
     let end = agent.stop();
     assert!(end.status.success(), "{end:?}");
     before.assert_no_more();

@@ -14,8 +14,8 @@ use redtap_tests::remains::Remains;
 use redtap_tests::servers::{Server, nginx};
 use redtap_tests::wait::{self, PATIENCE};
 
+use super::assert_counted;
 use super::load::Load;
-use super::{assert_counted, dropped};
 
 /// Connections that are open as the namespace vanishes.
 const CONNECTIONS: u64 = 200;
@@ -49,7 +49,7 @@ fn a_namespace_that_vanishes_leaves_its_counts_and_nothing_in_the_tables() {
     load.goes_on();
     let told = load.stop("a namespace that vanishes");
     let scrape = assert_counted(&agent, told.answers + CONNECTIONS);
-    assert!(dropped(&scrape).is_empty(), "{:?}", dropped(&scrape));
+    assert!(scrape.dropped().is_empty(), "{:?}", scrape.dropped());
     let mut now = (tables(&scrape), maps_before);
     let back = wait::within(PATIENCE, || {
         now = (tables(&agent.scrape()), MAPS.map(map_entries));

@@ -11,7 +11,7 @@ use redtap_tests::wait::{self, PATIENCE};
 use rustix::process::Signal;
 
 use super::load::Load;
-use super::{assert_counted, dropped, served};
+use super::{assert_counted, served};
 
 #[test]
 fn stopped_under_load_and_continued() {
@@ -35,7 +35,7 @@ fn stopped_under_load_and_continued() {
     let mut lost = Vec::new();
     let covered = wait::within(PATIENCE, || {
         let scrape = agent.scrape();
-        lost = dropped(&scrape);
+        lost = scrape.dropped();
         let segments = scrape.count("redtap_dropped_total", &[("unit", "segment")]);
         (served(&scrape) + segments >= told.answers).then_some(())
     });
@@ -49,7 +49,7 @@ fn stopped_under_load_and_continued() {
     load.goes_on();
     let after = load.stop("after it was stopped").answers;
     let scrape = assert_counted(&agent, counted + after);
-    assert_eq!(dropped(&scrape), lost, "dropped since");
+    assert_eq!(scrape.dropped(), lost, "dropped since");
     assert!(agent.stop().status.success());
     before.assert_no_more();
 }

@@ -86,9 +86,7 @@ fn watched(namespace: &Namespace, agent: &Agent, known: &[Known<'_>]) -> Vec<Str
         for way in WAYS {
             let of_way = known.iter().filter(|known| known.script.way == way);
             let headers = headers(of_way.flat_map(|known| &known.unwatched));
-            // What waits for the agent takes a second or so each time.
-            let enough = |at: usize| if known[at].script.waits() { 1 } else { WATCHED };
-            let due = |at: &usize| known[*at].script.way == way && (round <= enough(*at) || !in_full[*at]);
+            let due = |at: &usize| known[*at].script.way == way && (round <= WATCHED || !in_full[*at]);
             let due: Vec<usize> = (0..known.len()).filter(due).collect();
             let scripts: Vec<_> = due.iter().map(|at| known[*at].script).collect();
             let runs = record(namespace, &scripts, Some(agent));

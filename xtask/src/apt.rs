@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::architecture::Architecture;
 use crate::process::{as_root, command, find, output, run, say, succeeds};
+use crate::workspace;
 
 /// Whether this is a system with apt.
 pub fn there() -> bool {
@@ -46,6 +47,7 @@ pub fn can_install(packages: &[&str]) -> Result<bool> {
 /// # Errors
 /// When one cannot be had.
 pub fn install(packages: &[&str], why: &str) -> Result<()> {
+    let _turn = workspace::turn("apt")?;
     let packages = missing(packages);
     if packages.is_empty() {
         return Ok(());

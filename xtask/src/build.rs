@@ -24,6 +24,7 @@ pub fn release() -> Result<PathBuf> {
     let target = format!("{ARCH}-unknown-linux-gnu");
     let made = shipped(&mut cargo(&workspace::root())?, &target, &workspace::root(), &workspace::target()?)?;
     // Where everybody looks for it.
+    let _turn = workspace::turn("release")?;
     let known = workspace::target()?.join("release/redtap");
     let replaced = known.with_extension("new");
     fs::create_dir_all(known.parent().context("a path of two parts")?)?;

@@ -117,6 +117,7 @@ pub fn setup() -> Result<()> {
 fn compiled() -> Result<PathBuf> {
     setup()?;
     let program = workspace::scratch("cluster")?.join("cluster");
+    let _turn = workspace::turn("cluster")?;
     if !program.is_file() {
         say("compiling Kubernetes, 10 to 16 minutes on two cores the first time (go build)");
     }

@@ -25,6 +25,7 @@ pub fn go(name: &str) -> Command {
 /// When it does not compile.
 pub fn built(name: &str, what: &str) -> Result<PathBuf> {
     let program = workspace::scratch(name)?.join(name);
+    let _turn = workspace::turn(name)?;
     if !program.is_file() {
         say(&format!("compiling {what}, some minutes the first time (go build)"));
     }

@@ -41,6 +41,7 @@ pub fn programs() -> Result<[(&'static str, PathBuf); 4]> {
 /// Unpacks Debian's Prometheus, without installing it, and gives the directory.
 fn prometheus() -> Result<PathBuf> {
     let directory = workspace::scratch("prometheus")?;
+    let _turn = workspace::turn("prometheus")?;
     let root = directory.join("root");
     let there = || PACKAGES.iter().all(|(_, program)| root.join("usr/bin").join(program).is_file());
     if !there() {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::process::{command, find, run, say, succeeds};
 use crate::toolchain::{Compiler, Core, install_linker};
-use crate::{apt, cluster};
+use crate::{apt, cluster, workspace};
 
 /// [`setup`], told when there was nothing to do; with what the tests run, if so wanted.
 ///
@@ -25,6 +25,7 @@ pub fn verb(tests: bool) -> Result<()> {
 /// # Errors
 /// When something cannot be installed.
 pub fn setup() -> Result<Compiler> {
+    let _turn = workspace::turn("setup")?;
     let compiler = match Compiler::find()? {
         Some(compiler) => compiler,
         None => Compiler::install()?,

@@ -71,6 +71,7 @@ pub struct Options {
 /// When a machine does not come to its end, a story fails, a required program does not load, or the verifier takes longer
 /// for one than is recorded.
 pub fn vm(options: &Options) -> Result<()> {
+    let _turn = workspace::turn("vm")?;
     let (machine, package) = match options.arm64 {
         true => ("qemu-system-aarch64", "qemu-system-arm"),
         false => ("qemu-system-x86_64", "qemu-system-x86"),

@@ -1,9 +1,12 @@
 //! Where things are.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
+
+use crate::process::say;
 
 /// The workspace's directory.
 pub fn root() -> PathBuf {
@@ -30,6 +33,26 @@ pub fn scratch(name: &str) -> Result<PathBuf> {
     let directory = target()?.join("xtask").join(name);
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     Ok(directory)
+}
+
+/// Waits until no other xtask does `what`, which two may not at once: they would write the same files. It is this one's turn until
+/// the value is dropped, or the process ends.
+///
+/// # Errors
+/// When the lock cannot be had.
+pub fn turn(what: &str) -> Result<File> {
+    let path = scratch("turns")?.join(what);
+    let turn = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let taken = match turn.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            say(&format!("waiting for another xtask: {what}"));
+            turn.lock()
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) => Ok(()),
+    };
+    taken.with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(turn)
 }
 
 /// Cargo's target directory, which has this program as `debug/xtask`.

@@ -27,7 +27,8 @@ pub fn best_replay(redtap: &Path, server: &Server) -> Result<Vec<f64>> {
     let mut rates = Vec::new();
     for _ in 0..REPLAYS {
         let text = output(bound(redtap).args(["replay", "--bench"]).arg(&file))?;
-        let rate = text.rsplit(": ").next().and_then(|rate| rate.strip_suffix(" exchanges/s")?.parse().ok());
+        let rate =
+            text.lines().find_map(|line| line.strip_suffix(" exchanges/s")?.rsplit(": ").next()?.parse().ok());
         rates.push(rate.with_context(|| format!("no rate of the replay: {text}"))?);
     }
     rates.sort_by(f64::total_cmp);

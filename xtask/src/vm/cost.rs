@@ -1,6 +1,8 @@
 //! `vm --cost`: what being watched costs, in instructions of client, server, kernel and agent together. The machine's clock
 //! counts them, so what else the host does changes nothing.
 
+mod shares;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use self::shares::Shares;
 use super::guest::Guest;
 use super::kernels::Kernel;
 use super::machine::Machine;
@@ -74,6 +77,9 @@ struct Costs {
     worked: BTreeMap<String, f64>,
     /// Lines of metrics under each way.
     metrics: Vec<(String, String)>,
+    /// Requests of each load while its programs were measured.
+    measured: BTreeMap<String, f64>,
+    shares: Shares,
 }
 
 /// Boots a kernel and measures: all, or what costs the most where it is to be quick.
@@ -97,14 +103,14 @@ pub fn cost(kernel: &Kernel, redtap: &Path, options: &Options) -> Result<()> {
     let told = MACHINE.run(kernel, &root, &log);
     fs::remove_file(&root).context("cannot remove the root file system")?;
     let costs = Costs::read(&told?)?;
-    let (table, records, programs) = (costs.table(), costs.records(), costs.programs());
-    println!("instructions on linux {}\n\n{table}\n{records}\n{programs}", kernel.version);
+    let (tables, records, programs) = (costs.tables(), costs.records(), costs.programs());
+    println!("instructions on linux {}\n\n{tables}\n{records}\n{programs}", kernel.version);
     let file = workspace::root().join("tests/vm/cost.txt");
     costs.books()?;
     if options.record {
         fs::write(&file, costs.written(&kernel.line()))
             .with_context(|| format!("cannot write {}", file.display()))?;
-        record::write_between(BEGIN, END, |_| costs.table())?;
+        record::write_between(BEGIN, END, |_| tables)?;
     }
     let complaints = costs.risen(&read(&fs::read_to_string(&file).unwrap_or_default()));
     if !complaints.is_empty() {
@@ -125,6 +131,7 @@ impl Costs {
                 costs.metrics.push((way.to_owned(), metric.to_owned()));
                 continue;
             }
+            costs.shares.take(shown)?;
             let words: Vec<&str> = shown.split(' ').collect();
             let [what @ ("warm" | "cost"), way, load, numbers @ ..] = words.as_slice() else { continue };
             let numbers: Vec<f64> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
@@ -140,6 +147,9 @@ impl Costs {
             if *what == "cost" {
                 let cost = Cost { whole: (took + late) / requests, agent: (during + late) / requests };
                 costs.costs.insert(((*load).to_owned(), (*way).to_owned()), cost);
+                if *way == MEASURED {
+                    costs.measured.insert((*load).to_owned(), *requests);
+                }
             }
         }
         ensure!(costs.of("kept", WAYS[0].0).is_some(), "the machine told of no cost");
@@ -153,6 +163,14 @@ impl Costs {
     /// What a way to watch adds.
     fn added(&self, load: &str, way: &str) -> Option<f64> {
         Some(self.of(load, way)?.whole - self.of(load, WAYS[0].0)?.whole)
+    }
+
+    /// What being watched costs, and where that goes.
+    fn tables(&self) -> String {
+        let cost =
+            |load: &str| Some(Cost { whole: self.added(load, "both")?, agent: self.of(load, "both")?.agent });
+        let shares = self.shares.table(cost, |load| self.measured.get(load).copied());
+        [self.table(), shares].into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     /// In Markdown: the whole with nothing watching, and what each way adds to it.

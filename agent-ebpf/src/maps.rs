@@ -69,7 +69,8 @@ pub struct Sender {
     pub reserved: u32,
 }
 
-/// When processes have last replaced their program, by pid; of late, for it is of use until the reader has looked at them.
+/// When processes that live and have not used the network since have last replaced their program, by pid; of late, for it is of
+/// use until the reader has looked at them.
 #[btf_map]
 pub static EXECS: LruHashMap<u32, u64, 4096> = LruHashMap::new();
 

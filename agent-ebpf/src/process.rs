@@ -41,6 +41,7 @@ pub fn sched_process_exit(_ctx: RawTracePointContext) -> i32 {
         if pid == pid_tgid as u32 {
             let exit = Exit { kind: Kind::Exit as u8, reserved: [0; 3], pid, time: bpf_ktime_get_ns() };
             emit::plain(&exit, false);
+            let _ = EXECS.remove(pid);
         }
     }
     0

@@ -9,6 +9,7 @@ use std::time::Duration;
 use redtap_tests::agent::Agent;
 use redtap_tests::container::{Cgroup, Container};
 use redtap_tests::gate::{self, free_port, fresh_listener, tool};
+use redtap_tests::kernel::map_entries;
 use redtap_tests::line::{Exchange, Role};
 use redtap_tests::process::{self, Service, output};
 use redtap_tests::servers::python;
@@ -22,6 +23,10 @@ const ASKED: usize = 20;
 
 /// How long they wait for the answer: less than the agent leaves its rings alone.
 const ANSWERING: Duration = Duration::from_millis(10);
+
+/// Programs that end, of which the kernel side tells by this map until they have used the network.
+const PROGRAMS: u64 = 300;
+const EXECS: &str = "EXECS";
 
 /// How many exchanges bear the name they should, none, or another.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -178,6 +183,18 @@ fn units_name_what_runs_in_them_and_rules_come_first() {
         assert_eq!(of_server.and_then(|exchange| exchange.service_namespace.as_deref()), namespace);
         drop(server);
     }
+}
+
+#[test]
+fn programs_that_have_ended_are_kept_by_nobody() {
+    let Some(turn) = gate::privileged("programs that have ended") else { return };
+    let _agent = Agent::start(&turn.redtap, &[]);
+    let before = map_entries(EXECS);
+    for _ in 0..PROGRAMS {
+        assert!(Command::new(tool("true")).status().expect("true runs").success());
+    }
+    let left = map_entries(EXECS).saturating_sub(before);
+    assert!(left < PROGRAMS / 10, "{left} of {PROGRAMS}");
 }
 
 #[test]

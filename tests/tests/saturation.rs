@@ -12,6 +12,9 @@ use redtap_tests::servers::{Server, nginx, nginx_requests};
 use redtap_tests::wait;
 use rustix::process::Signal;
 
+/// How long the reading of all printed lines may take.
+const READING: Duration = Duration::from_secs(60);
+
 /// Connections under load.
 const CONNECTIONS: u64 = 64;
 
@@ -192,6 +195,11 @@ fn forced_loss_is_told_and_nothing_is_made_up() {
     });
     let scrape = agent.scrape();
     assert!(scrape.count("redtap_dropped_total", &[]) > 0, "nothing was dropped: the test forces no loss");
+    // More is told than is read here in time. What is dropped for it must not be the fence.
+    let unprinted = scrape.count("redtap_dropped_total", &[("reason", "print_queue_full")]);
+    let printed = scrape.count("redtap_exchanges_total", &[]) - unprinted;
+    let read = agent.within(READING, |lines| (lines.len() as u64 >= printed).then_some(()));
+    assert!(read.is_some(), "{printed} lines are not printed in {READING:?}");
     assert!(
         scrape.count("redtap_exchanges_total", &[("outcome", "unobserved")]) > 0,
         "loss without an unobserved exchange"

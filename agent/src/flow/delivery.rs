@@ -165,3 +165,23 @@ pub trait Delivery {
     /// There may be live totals of this flow, which has ended, in the kernel.
     fn forget_live(&mut self, cookie: u64);
 }
+
+/// Wants nothing of what is delivered.
+#[derive(Clone, Copy, Debug)]
+pub struct Nobody;
+
+impl Delivery for Nobody {
+    fn exchange(&mut self, _: &Exchange, _: &mut Link<'_>) {}
+    fn stream_opened(&mut self, _: &StreamEnd, _: &mut Link<'_>) {}
+    fn stream_closed(&mut self, _: &StreamEnd, _: &mut Link<'_>) {}
+    fn progress(&mut self, _: &Progress, _: &mut Link<'_>, _: bool) -> bool {
+        true
+    }
+    fn closed(&mut self, _: CloseReason, _: Nanos, _: Option<&Progress>, _: &mut Link<'_>) {}
+    fn failed(&mut self, _: ConnectFailure, _: Nanos, _: &mut Link<'_>) {}
+    fn handshake(&mut self, _: Box<Handshake>, _: &mut Link<'_>) {}
+    fn message(&mut self, _: &Heard, _: &mut Link<'_>) {}
+    fn hint(&mut self, _: u64, _: Hint, _: bool) {}
+    fn forget_hint(&mut self, _: u64) {}
+    fn forget_live(&mut self, _: u64) {}
+}

@@ -13,7 +13,7 @@ mod table;
 mod tests;
 
 pub use connection::{Flow, Progress, Tags, Translation, Untranslated, Verdict};
-pub use delivery::{Delivery, Kept, Link};
+pub use delivery::{Delivery, Kept, Link, Nobody};
 pub use ending::{CLOSE_REASONS, CONNECT_FAILURES, CloseReason, ConnectFailure};
 pub use pairs::{Owner, Pairs};
 pub use stream::{Stream, Window};

@@ -2,16 +2,12 @@
 
 use std::{fmt, hint::black_box, time::Duration};
 
-use redtap_ebpf::Hint;
-
-use super::super::Error;
 use crate::{
+    command::Error,
     decode::{self, Event},
-    exchange::{Exchange, StreamEnd},
-    flow::{CloseReason, ConnectFailure, Delivery, Link, Progress, Table},
+    flow::{Nobody, Table},
     identity::host,
     merge::Merge,
-    protocol::{dns::Heard, tls::Handshake},
     record::{Frame, Recording},
     time::Nanos,
 };
@@ -98,27 +94,6 @@ impl Stage for Parsed {
         self.0.sweep(now, &mut Nobody);
         self.0.expire(now, &mut Nobody);
     }
-}
-
-/// Wants nothing of what is delivered.
-struct Nobody;
-
-impl Delivery for Nobody {
-    fn exchange(&mut self, exchange: &Exchange, _: &mut Link<'_>) {
-        black_box(exchange);
-    }
-    fn stream_opened(&mut self, _: &StreamEnd, _: &mut Link<'_>) {}
-    fn stream_closed(&mut self, _: &StreamEnd, _: &mut Link<'_>) {}
-    fn progress(&mut self, _: &Progress, _: &mut Link<'_>, _: bool) -> bool {
-        true
-    }
-    fn closed(&mut self, _: CloseReason, _: Nanos, _: Option<&Progress>, _: &mut Link<'_>) {}
-    fn failed(&mut self, _: ConnectFailure, _: Nanos, _: &mut Link<'_>) {}
-    fn handshake(&mut self, _: Box<Handshake>, _: &mut Link<'_>) {}
-    fn message(&mut self, _: &Heard, _: &mut Link<'_>) {}
-    fn hint(&mut self, _: u64, _: Hint, _: bool) {}
-    fn forget_hint(&mut self, _: u64) {}
-    fn forget_live(&mut self, _: u64) {}
 }
 
 /// Where the time of a run through the whole pipeline goes.

@@ -152,7 +152,8 @@ impl Points for Family<'_, '_> {
             let native = native::histogram(exponential, histogram.count, histogram.sum);
             let native = Histogram { timestamp: requests.now, start_timestamp: start, ..native };
             let mut later: Vec<_> = exemplars.iter().flatten().filter(|exemplar| exemplar.is_later).collect();
-            later.sort_by_key(|exemplar| exemplar.own.at);
+            // As Prometheus orders them: those of a millisecond by their value.
+            later.sort_by(|one, other| one.at.cmp(&other.at).then(one.value.total_cmp(&other.value)));
             let series = requests.native(&base, native, &later);
             requests.push(series);
         }
@@ -166,6 +167,8 @@ impl Points for Family<'_, '_> {
 /// An exemplar that was not written before.
 struct NewExemplar {
     own: red::Exemplar,
+    /// When, in milliseconds.
+    at: i64,
     /// In the unit of the family.
     value: f64,
     /// It is later than all that were written of its point: a native histogram's must be.
@@ -177,8 +180,10 @@ fn new_exemplars(entry: &mut Entry, histogram: &HistogramView<'_>) -> Vec<Option
     let latest = entry.latest();
     let buckets = histogram.buckets().chain([histogram.above()]).enumerate();
     let all = buckets.map(|(index, bucket)| {
-        let own = bucket.exemplar.copied().filter(|exemplar| entry.is_new(index, exemplar.at))?;
-        Some(NewExemplar { own, value: histogram.exemplar_value(&own), is_later: own.at > latest })
+        let own = *bucket.exemplar?;
+        let at = milliseconds(own.at);
+        let value = histogram.exemplar_value(&own);
+        entry.is_new(index, at).then_some(NewExemplar { own, at, value, is_later: at > latest })
     });
     all.collect()
 }
@@ -288,7 +293,7 @@ impl Requests<'_> {
         Exemplar {
             labels_refs: refs.into_iter().flatten().collect(),
             value: exemplar.value,
-            timestamp: milliseconds(own.at),
+            timestamp: exemplar.at,
         }
     }
 

@@ -18,8 +18,8 @@ pub struct Entry {
     pub metric: &'static Metric,
     /// Which series it has.
     pub form: Form,
-    /// When the exemplar of each bucket was that was written last; empty without any.
-    told: Vec<u64>,
+    /// When the exemplar of each bucket was that was written last, in milliseconds; empty without any.
+    told: Vec<i64>,
     page: u64,
 }
 
@@ -65,8 +65,9 @@ impl Known {
 }
 
 impl Entry {
-    /// Whether the exemplar of a bucket is another than the one before; it is, only once.
-    pub fn is_new(&mut self, bucket: usize, at: u64) -> bool {
+    /// Whether the exemplar of a bucket is later than the one before; it is, only once. One of the same millisecond is not: for a
+    /// receiver, which is told no more of its time, it may be out of order.
+    pub fn is_new(&mut self, bucket: usize, at: i64) -> bool {
         if self.told.len() <= bucket {
             self.told.resize(bucket + 1, 0);
         }
@@ -80,7 +81,7 @@ impl Entry {
     }
 
     /// The time of the latest exemplar that was written.
-    pub fn latest(&self) -> u64 {
+    pub fn latest(&self) -> i64 {
         self.told.iter().copied().max().unwrap_or_default()
     }
 }

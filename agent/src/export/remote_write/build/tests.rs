@@ -179,15 +179,19 @@ fn histograms_of_either_form() {
 fn an_exemplar_is_told_of_once() {
     let exemplars =
         |messages: &[Message]| lines(messages).into_iter().filter(|line| line.starts_with(' ')).count();
+    let at = |milliseconds: u64| Some(milliseconds * 1_000_000);
     for native in [false, true] {
         let mut builder = builder(native, false);
-        assert_eq!(exemplars(&histogram(&mut builder, NOW, [Some(1), None, None])), 1);
-        assert_eq!(exemplars(&histogram(&mut builder, NOW, [Some(1), None, None])), 0);
-        assert_eq!(exemplars(&histogram(&mut builder, NOW, [Some(1), Some(5), Some(4)])), 2);
+        assert_eq!(exemplars(&histogram(&mut builder, NOW, [at(1), None, None])), 1);
+        assert_eq!(exemplars(&histogram(&mut builder, NOW, [at(1), None, None])), 0);
+        assert_eq!(exemplars(&histogram(&mut builder, NOW, [at(1), at(5), at(4)])), 2);
+        // Of the same millisecond: for a receiver, that may be before.
+        let sooner = at(5).map(|at| at + 999_999);
+        assert_eq!(exemplars(&histogram(&mut builder, NOW, [at(1), sooner, at(4)])), 0);
         // A bucket's is new to it; to the histogram as a whole it comes too late.
         let mut builder = self::builder(native, false);
-        histogram(&mut builder, NOW, [Some(7), None, None]);
-        assert_eq!(exemplars(&histogram(&mut builder, NOW, [None, Some(6), None])), usize::from(!native));
+        histogram(&mut builder, NOW, [at(7), None, None]);
+        assert_eq!(exemplars(&histogram(&mut builder, NOW, [None, at(6), None])), usize::from(!native));
     }
 }
 

@@ -115,14 +115,7 @@ pub fn load(config: &Config) -> Result<(Probes, Ends), Error> {
 /// A pipeline for this configuration.
 pub fn pipeline(config: &Config, parts: Parts) -> Pipeline {
     let Parts { identities, printer, tracing, wall, own_pid, is_exponential } = parts;
-    let limits = Limits { flows: config.max_flows, request_timeout: config.request_timeout };
-    let output = Output::new(printer.is_some() || tracing.exports())
-        .with_fingerprints(config.ja4)
-        .with_headers(&config.capture_headers)
-        .with_targets(
-            config.routes || !config.route_patterns.is_empty() || config.route_unmatched != Unmatched::Omit,
-        )
-        .with_propagators(Propagators::parse(&config.propagators).unwrap_or_default());
+    let table = table(config, printer.is_some() || tracing.exports());
     let mut red = config.red();
     red.extras.exponential |= is_exponential;
     let options = pipeline::Options {
@@ -136,7 +129,20 @@ pub fn pipeline(config: &Config, parts: Parts) -> Pipeline {
         wall,
         own_pid,
     };
-    Pipeline::new(options, Table::new(limits, output))
+    Pipeline::new(options, table)
+}
+
+/// A table of connections for this configuration, and whether details of each exchange are kept, to be printed or exported.
+pub fn table(config: &Config, details: bool) -> Table {
+    let limits = Limits { flows: config.max_flows, request_timeout: config.request_timeout };
+    let output = Output::new(details)
+        .with_fingerprints(config.ja4)
+        .with_headers(&config.capture_headers)
+        .with_targets(
+            config.routes || !config.route_patterns.is_empty() || config.route_unmatched != Unmatched::Omit,
+        )
+        .with_propagators(Propagators::parse(&config.propagators).unwrap_or_default());
+    Table::new(limits, output)
 }
 
 /// What names services, by this configuration, where `source` tells of processes.

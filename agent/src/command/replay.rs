@@ -26,23 +26,20 @@ pub fn replay(config: &Config, arguments: &Replay) -> Result<ExitCode, Error> {
     let what = format!("read {}", arguments.file.display());
     let file = File::open(&arguments.file).map_err(Error::io(what))?;
     let recording = Recording::read(file)?;
-    let fresh = || -> Result<Pipeline, Error> {
-        let printer = match arguments.bench {
-            true => None,
-            false => Printer::for_stdout(arguments.print, config.sensitive_query.clone()),
-        };
-        let parts = live::Parts {
-            identities: live::identities(config, processes(&recording)?),
-            printer,
-            tracing: Spans::new(Sampler::default(), false, 0),
-            wall: recording.wall,
-            own_pid: 0,
-            is_exponential: false,
-        };
-        Ok(live::pipeline(config, parts))
+    let printer = match arguments.bench {
+        true => None,
+        false => Printer::for_stdout(arguments.print, config.sensitive_query.clone()),
+    };
+    let parts = live::Parts {
+        identities: live::identities(config, processes(&recording)?),
+        printer,
+        tracing: Spans::new(Sampler::default(), false, 0),
+        wall: recording.wall,
+        own_pid: 0,
+        is_exponential: false,
     };
     let mut out = io::stdout().lock();
-    let mut whole = Whole { pipeline: fresh()?, out: &mut out };
+    let mut whole = Whole { pipeline: live::pipeline(config, parts), out: &mut out };
     let took = stages::run(&recording, &mut whole)?;
     let Whole { mut pipeline, out } = whole;
     pipeline.stop();
@@ -54,7 +51,7 @@ pub fn replay(config: &Config, arguments: &Replay) -> Result<ExitCode, Error> {
     let exchanges = pipeline.sinks.registry.exchanges().total();
     let records: u64 = pipeline.kinds().iter().map(|(_, count)| count).sum();
     let (seconds, rate) = (took.as_secs_f64(), exchanges as f64 / took.as_secs_f64());
-    let shares = Shares::of(&recording, fresh()?.table, took, exchanges)?;
+    let shares = Shares::of(&recording, live::table(config, false), took, exchanges)?;
     writeln!(out, "{exchanges} exchanges from {records} records in {seconds:.3} s: {rate:.0} exchanges/s")
         .and_then(|()| writeln!(out, "of each: {shares}"))
         .map_err(told)?;
